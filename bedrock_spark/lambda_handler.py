@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from bedrock_spark.chain import config_of_run
+from bedrock_spark.config.load import AnyConfig
+from bedrock_spark.config.stages import split_reference
 from bedrock_spark.errors import ConfigError, ExitCode, RunHeldError
 from bedrock_spark.pipeline import Pipeline
 
@@ -19,7 +22,7 @@ from bedrock_spark.pipeline import Pipeline
 def advance(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]:
     """Take one step: list the jobs once, submit new ones.
 
-    event: `config`, the URI or path of the config
+    event: `config`, the URI or path of the config; of one with stages, a stage: `…yaml#extract`
     Returns `exit_code` (0: all jobs are over; 10: call again; 11: another process controls the
     run, call again) and the counts of `bedrock-spark advance --json`. Raises a BedrockSparkError if
     the run cannot go on.
@@ -28,8 +31,13 @@ def advance(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     if not isinstance(config, str):
         raise ConfigError("the event has no `config`: it must name the config of the run")
     try:
-        result = Pipeline.open(config).advance()
+        result = Pipeline.open(_checked(config)).advance()
     except RunHeldError as exc:
         return {"exit_code": int(exc.exit_code), "message": str(exc)}
     code = ExitCode.DONE if result.is_done else ExitCode.MORE_TO_DO
     return {"exit_code": int(code), **asdict(result)}
+
+
+def _checked(config: str) -> AnyConfig:
+    """Return the config of a stage, with what the others leave of the budget; else the name."""
+    return config_of_run(config) if split_reference(config)[1] is not None else config

@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bedrock_spark.chain import StageRuns, config_of_run
 from bedrock_spark.check import check_config
+from bedrock_spark.check_stages import Stage, Stages, check_stages
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.errors import ConfigError, RowsWarning
@@ -19,6 +21,7 @@ from bedrock_spark.preview.preview_run import preview_rows
 from bedrock_spark.preview.values import Preview
 from bedrock_spark.preview.words import closing_sentence, estimate_line, summary_rows
 from bedrock_spark.progress import Observer, ignore_progress
+from bedrock_spark.report import Report
 from bedrock_spark.report.shortfall import shortfall_of
 from bedrock_spark.schema import parse_ddl
 from bedrock_spark.screen import automatic_screen
@@ -44,6 +47,8 @@ def run(
 
     observe: is called with the progress. True shows it, in a notebook on stdout, else on stderr;
         False or None shows nothing
+    config: with stages, all of them are run, and the rows of the last one are returned; `df` is the
+        source of the first. A file may name one of its stages: "contracts.yaml#extract"
     plan: what the run keeps to, or the file that `bedrock-spark plan --out` wrote. If it would do
         something else, it raises OtherPlanError before anything is submitted
     Warns (RowsWarning) if more rows were rejected or failed than the limits of the config allow.
@@ -51,12 +56,29 @@ def run(
     with automatic_screen(observe is True) as screen:
         observer = observe if callable(observe) else screen or ignore_progress
         agreement = None if plan is None else agreement_on(plan)
-        pipeline = Pipeline.open(config, observe=observer, agreement=agreement)
-        report = pipeline.run_all(spark, df)
-    problem = shortfall_of(report, pipeline.run.config)
+        stages = check_stages(config) if agreement is None else None
+        if stages is not None:
+            pipeline, problem = _run_stages(spark, df, stages, observer)
+        else:
+            checked = config_of_run(config)
+            pipeline = Pipeline.open(checked, observe=observer, agreement=agreement)
+            problem = shortfall_of(pipeline.run_all(spark, df), pipeline.run.config)
     if problem is not None:
         warnings.warn(problem, RowsWarning, stacklevel=2)
     return pipeline.results(spark)
+
+
+def _run_stages(
+    spark: SparkSession, df: DataFrame | None, stages: Stages, observe: Observer
+) -> tuple[Pipeline, str | None]:
+    """Run all stages. Return the pipeline of the last one that began, and why no other one did."""
+    runs = StageRuns(stages, lambda config: Pipeline.open(config, observe=observe))
+
+    def work(stage: Stage, pipeline: Pipeline) -> Report:
+        return pipeline.run_all(spark, df if stage.source is None else None)
+
+    stop = runs.run(work)
+    return list(runs.pipelines.values())[-1], None if stop is None else stop.text
 
 
 _MAX_TOKENS = 500

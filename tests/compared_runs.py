@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_spark.config import parse_config
+from bedrock_spark.report.values import Report, all_outcomes
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard, commit_manifest
-from bedrock_spark.run_folder.report_file import VERSION
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from tests.unit.fakes import FakeClock, config_values
 
@@ -74,17 +74,27 @@ def write_run(
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(whole, schema), path)
     if cost is not None:
-        report = {
-            "version": VERSION,
-            "run_id": run.run_id,
-            "outcomes": {"error": 0, **Counter(str(row.get("outcome", "ok")) for row in rows)},
-            "tokens": {
+        report = Report(
+            run_id=run.run_id,
+            run_uri=str(folder),
+            rows=len(rows),
+            records=len(asked),
+            sharing=0,
+            outcomes=all_outcomes(Counter(str(row.get("outcome", "ok")) for row in rows)),
+            served_by={},
+            unanswered=0,
+            shards=len(shards),
+            jobs={},
+            attempts=0,
+            tokens={
                 side: sum(row.get(f"{side}_tokens") or 0 for row in rows)
                 for side in ("input", "output")
             },
-            "cost": {"total": cost},
-        }
-        run.storage.write(layout.REPORT_FILE, json.dumps(report).encode())
+            seconds={},
+            findings=[],
+            cost={"total": cost},
+        )
+        run.storage.write(layout.REPORT_FILE, json.dumps(report.as_json()).encode())
     return run
 
 

@@ -16,9 +16,7 @@ from bedrock_spark.answers.table import BODY_HASH, SCHEMA, WITH_DICTIONARY
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.errors import AnswerStoreError, StorageAccessError, StorageError
 from bedrock_spark.storage import LocalStorage, Storage
-
-# A smaller object is read whole: one request costs less than several.
-_WHOLE_BYTES = 4_000_000
+from bedrock_spark.storage.range_file import WHOLE_BYTES, RangeFile
 
 
 @dataclass(frozen=True)
@@ -108,39 +106,6 @@ class OpenAnswers:
 def _source(storage: Storage, file: AnswersFile) -> Path | io.BytesIO | pa.PythonFile:
     if isinstance(storage, LocalStorage):
         return storage.fetch(file.key, Path())
-    if file.size <= _WHOLE_BYTES:
+    if file.size <= WHOLE_BYTES:
         return io.BytesIO(storage.read(file.key))
-    return pa.PythonFile(_Ranges(storage, file), mode="r")
-
-
-class _Ranges(io.RawIOBase):
-    """An object as a file that pyarrow can read: each read is a request of a range."""
-
-    def __init__(self, storage: Storage, file: AnswersFile) -> None:
-        super().__init__()
-        self._storage = storage
-        self._file = file
-        self._place = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._file.size}[whence]
-        self._place = start + offset
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(0, self._file.size - self._place)
-        wanted = left if size is None or size < 0 else min(size, left)
-        if not wanted:
-            return b""
-        data = self._storage.read_range(self._file.key, self._place, self._place + wanted)
-        self._place += len(data)
-        return data
+    return pa.PythonFile(RangeFile(storage, file.key, file.size), mode="r")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import require_manifest
-from bedrock_spark.run_folder.results_file import read_results_file
+from bedrock_spark.run_folder.results_file import open_results_file
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import Storage
 
@@ -43,7 +42,7 @@ def _files(storage: Storage, units: Sequence[str]) -> Iterator[tuple[str, pq.Par
     """Yield the results of every unit, each with its place for messages."""
     for unit in units:
         place = f"{storage.uri}/{layout.results_key(unit)}"
-        yield place, pq.ParquetFile(io.BytesIO(read_results_file(storage, unit)))
+        yield place, pq.ParquetFile(open_results_file(storage, unit))
 
 
 def _batches(

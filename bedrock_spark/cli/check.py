@@ -9,6 +9,7 @@ import click
 
 from bedrock_spark.aws.model_family import hides_family
 from bedrock_spark.check import check_config, list_prices
+from bedrock_spark.check_stages import Stages, check_stages
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output, with_output_options
@@ -24,6 +25,7 @@ _CHECKED = (
     "columns of the answers, prices, places"
 )
 _NOT_CHECKED = "whether source, bucket, role and model exist: run does, before it pays"
+_SCOPE = (("checked", _CHECKED), ("not checked", _NOT_CHECKED))
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,55 @@ class Checked:
     meaning: dict[str, str]
 
 
+@dataclass(frozen=True)
+class CheckedStage:
+    """A stage by its name. meaning: what its config means, line by line."""
+
+    name: str
+    meaning: dict[str, str]
+
+
+@dataclass(frozen=True)
+class CheckedStages:
+    """A config with stages without a known problem, and what each stage means."""
+
+    config: str
+    stages: list[CheckedStage]
+
+
 @click.command(epilog="Example: bedrock-spark check tickets.yaml")
-@with_output_options(json_type=Checked)
+@with_output_options(json_type=Checked | CheckedStages)
 @with_config
 def check(config: str, overrides: tuple[str, ...], output: Output) -> None:
     """Show every problem of a config at once. Needs no network and no Spark, and costs nothing."""
     display = Display(output)
     output.begin_logging()
     try:
-        checked = check_config(config, overrides)
+        stages = check_stages(config, overrides)
+        found: Checked | CheckedStages
+        if stages is not None:
+            found = _show_stages(config, stages, display)
+        else:
+            rows = meaning(check_config(config, overrides))
+            display.show_table([*rows, *_SCOPE])
+            found = Checked(config, dict(rows))
     except BedrockSparkError as exc:
         sys.exit(display.fail(exc))
-    rows = meaning(checked)
-    display.show_table([*rows, ("checked", _CHECKED), ("not checked", _NOT_CHECKED)])
     display.close(f"{config}: no problem found")
-    display.show_json(asdict(Checked(config, dict(rows))))
+    display.show_json(asdict(found))
     sys.exit(ExitCode.DONE)
+
+
+def _show_stages(config: str, stages: Stages, display: Display) -> CheckedStages:
+    """Show what each stage means; return it."""
+    found = []
+    for stage in stages.stages:
+        rows = meaning(stage.config)
+        display.say(f"stage {stage.name}")
+        display.show_table([(f"  {name}", value) for name, value in rows])
+        found.append(CheckedStage(stage.name, dict(rows)))
+    display.show_table(list(_SCOPE))
+    return CheckedStages(config, found)
 
 
 def meaning(config: Config) -> list[tuple[str, str]]:

@@ -87,11 +87,13 @@ class Display:
         for name, value in rows:
             self.say(f"{name:{width}}  {value}".rstrip())
 
-    def show_report(self, report: Report) -> None:
+    def show_report(self, report: Report, heading: str | None = None) -> None:
         """Print the closing table of a run."""
         from bedrock_spark.cli.closing_table import closing_table
 
         self.say("")
+        if heading is not None:
+            self.say(heading)
         self.show_table(closing_table(report))
 
     def close_report(self, report: Report) -> None:

@@ -11,12 +11,13 @@ from pydantic import RootModel
 
 from bedrock_spark.aws.clients import region_here
 from bedrock_spark.check import check_config
+from bedrock_spark.check_stages import check_stages
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.errors import ConfigError, ExitCode
-from bedrock_spark.permissions import FORMATS, NAMES, policies_of
+from bedrock_spark.permissions import FORMATS, NAMES, policies_of, policies_of_all
 
 _JSON = "json"
 
@@ -56,7 +57,12 @@ def iam(
         raise click.UsageError(f"--policy and --format {form} contradict each other")
 
     def work(display: Display) -> int:
-        policies = policies_of(check_config(config, overrides), region_here())
+        stages = check_stages(config, overrides)
+        if stages is not None:
+            configs = [stage.config for stage in stages.stages]
+            policies = policies_of_all(configs, region_here(), stages.run_uri)
+        else:
+            policies = policies_of(check_config(config, overrides), region_here())
         named = policies.named()
         if policy is not None:
             named = {policy: named.get(policy) or _none(config, policy)}

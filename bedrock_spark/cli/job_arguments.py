@@ -13,13 +13,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from bedrock_spark.cli.config_argument import PLAN_HELP, PLAN_METAVAR, SET_HELP, SET_METAVAR
+from bedrock_spark.cli.config_argument import (
+    PLAN_HELP,
+    PLAN_METAVAR,
+    SET_HELP,
+    SET_METAVAR,
+    STAGE_HELP,
+    STAGE_METAVAR,
+    name_stage,
+)
 from bedrock_spark.cli.lease_wait import LEASE_WAIT_HELP, LEASE_WAIT_METAVAR, seconds
 from bedrock_spark.cli.output import LOGS, Output
 from bedrock_spark.cli.usage_error import end_as_json
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS
 
-_OURS = ("--config", "--set", "--lease-wait", "--plan", "--json", "--quiet", "--verbose", "--log")
+_OURS = (
+    *("--config", "--stage", "--set", "--lease-wait", "--plan"),
+    *("--json", "--quiet", "--verbose", "--log"),
+)
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html, and the
 # reserved names of awsglue.utils.getResolvedOptions. Ours are lower-case words without these
 # beginnings.
@@ -71,6 +82,7 @@ def read_arguments(argv: Sequence[str], description: str | None) -> JobArguments
     parser.add_argument(
         "--config", required=True, help="the YAML config of the run, a file here or in S3"
     )
+    parser.add_argument("--stage", metavar=STAGE_METAVAR, help=STAGE_HELP)
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -100,7 +112,8 @@ def read_arguments(argv: Sequence[str], description: str | None) -> JobArguments
     is_json = arguments.log == "json"
     output = Output(arguments.json, arguments.quiet, arguments.verbose, is_json)
     return JobArguments(
-        *(arguments.config, tuple(arguments.overrides), output, ignored),
+        *(name_stage(arguments.config, arguments.stage), tuple(arguments.overrides)),
+        *(output, ignored),
         *(arguments.lease_wait, arguments.plan),
     )
 

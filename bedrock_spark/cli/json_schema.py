@@ -7,8 +7,11 @@ has an `error`, alone or beside the keys of the type.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from importlib import import_module
-from typing import Any
+from operator import or_
+from types import UnionType
+from typing import Any, get_args
 
 import click
 from pydantic import TypeAdapter
@@ -46,25 +49,33 @@ def _has_json(command: click.Command) -> bool:
 def _type_of(command: click.Command) -> Any:
     json_type = getattr(command.callback, "json_type", None)
     if isinstance(json_type, str):
-        module, _, name = json_type.partition(":")
-        return getattr(import_module(module), name)
+        kinds = (each.partition(":") for each in json_type.split(" | "))
+        types = [getattr(import_module(module), name) for module, _, name in kinds]
+        return reduce(or_, types)
     return json_type
 
 
 def schema_of(command: str, json_type: Any) -> dict[str, Any]:
-    """Return the JSON Schema of what `bedrock-spark COMMAND --json` prints."""
-    value = _schema(json_type, "#/$defs/{model}")
-    error = _schema(CommandError, "#/$defs/{model}")
-    definitions = {**value.pop("$defs", {}), "CommandError": error}
-    name = getattr(json_type, "__name__", "Answer")
-    for definition in (value, *definitions.values()):
+    """Return the JSON Schema of what `bedrock-spark COMMAND --json` prints.
+
+    json_type: one type, or a union of several: a config with stages has its own
+    """
+    kinds = get_args(json_type) if isinstance(json_type, UnionType) else (json_type,)
+    definitions = {"CommandError": _schema(CommandError, "#/$defs/{model}")}
+    values = {}
+    for kind in kinds:
+        value = _schema(kind, "#/$defs/{model}")
+        definitions |= value.pop("$defs", {})
+        values[getattr(kind, "__name__", "Answer")] = value
+    for definition in (*values.values(), *definitions.values()):
         if "properties" in definition:  # all keys are always there
             definition["required"] = list(definition["properties"])
             definition["additionalProperties"] = False
-    if "properties" in value:
-        own = value["properties"].get("error", {"type": "null"})
-        value["properties"]["error"] = {"anyOf": [own, _ERROR]}
-    definitions[name] = value
+    for value in values.values():
+        if "properties" in value:
+            own = value["properties"].get("error", {"type": "null"})
+            value["properties"]["error"] = {"anyOf": [own, _ERROR]}
+    definitions |= values
     definitions["Failed"] = {
         "description": "The command failed, and has nothing else to print.",
         "type": "object",
@@ -75,7 +86,7 @@ def schema_of(command: str, json_type: Any) -> dict[str, Any]:
     return {
         "$schema": _DIALECT,
         "title": f"bedrock-spark {command} --json",
-        "anyOf": [{"$ref": f"#/$defs/{name}"}, {"$ref": "#/$defs/Failed"}],
+        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in (*values, "Failed")],
         "$defs": dict(sorted(definitions.items())),
     }
 

@@ -55,7 +55,7 @@ def with_output_options(
     """Give a command --json, --quiet, --verbose and --log; it gets them as `output`.
 
     json_type: the dataclass or pydantic model that --json prints; `json_schema.py` publishes it.
-        `module:name` if its module should not be imported before that
+        `module:name` if its module should not be imported before that; `a:b | c:d` for a union
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
 
-from bedrock_spark.check import check_config
+from bedrock_spark.chain import config_of_run, last_report
+from bedrock_spark.chain.budget import within_budget
+from bedrock_spark.check_stages import Stages, check_stages
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_to_end
@@ -18,12 +23,31 @@ from bedrock_spark.cli.plan_table import closing_sentence, plan_table
 from bedrock_spark.cli.stages import end_spark, mute_spark
 from bedrock_spark.cli.usage_error import WithoutCode2
 from bedrock_spark.config import Config
-from bedrock_spark.errors import ExitCode
+from bedrock_spark.costs.tokens import dollars
+from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.planning import Plan, plan
 from bedrock_spark.planning.agreement import write_plan
+from bedrock_spark.report.values import DONE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage by its name. plan: null if its rows are not known before the stage that it reads."""
+
+    name: str
+    plan: Plan | None
+
+
+@dataclass(frozen=True)
+class StagesPlan:
+    """The stages of a config. pays: false if nothing is left to pay for in all of them."""
+
+    run_uri: str
+    pays: bool
+    stages: list[StagePlan]
 
 
 @click.command(
@@ -31,7 +55,7 @@ if TYPE_CHECKING:
     cls=WithoutCode2,
     epilog="Example: bedrock-spark plan tickets.yaml --output-tokens 120 --out plan.json",
 )
-@with_output_options(json_type=Plan)
+@with_output_options(json_type=Plan | StagesPlan)
 @click.option(
     "--output-tokens",
     type=click.FloatRange(min=0, min_open=True),
@@ -75,12 +99,67 @@ def plan_command(
         return display.end_interrupted(exit_code_of(interrupt), said)
 
     def work() -> int:
-        checked = check_config(config, overrides)
+        stages = check_stages(config, overrides)
+        if stages is not None:
+            if out is not None or against is not None:
+                raise ConfigError("--out and --against are about one run: name it by --stage")
+            return _show_stages(stages, output_tokens, display)
+        checked = config_of_run(config, overrides)
         found = _planned(checked, output_tokens, against, display)
         display.show_table(plan_table(found))
         return _end(found, config, out, display)
 
     sys.exit(run_to_end(work, display, end_interrupted, mute_spark, end_spark))
+
+
+def _show_stages(stages: Stages, mean: float | None, display: Display) -> int:
+    """Show the plans of all stages whose rows are known; return the exit code."""
+    found: list[tuple[str, Plan | None]] = []
+    for stage in stages.stages:
+        is_known = stage.source is None or _is_done(stages, stage.source)
+        planned = None
+        if is_known:
+            planned = _planned(within_budget(stages, stage), mean, None, display)
+        found.append((stage.name, planned))
+        known_by = f"known once {stage.source} has run: its rows are the source"
+        display.say(f"stage {stage.name}{'' if planned is not None else f': {known_by}'}")
+        if planned is not None:
+            display.show_table([(f"  {name}", text) for name, text in plan_table(planned)])
+    pays = any(planned is None or planned.pays for _, planned in found)
+    values = {
+        "run_uri": stages.run_uri,
+        "pays": pays,
+        "stages": [
+            {"name": name, "plan": None if planned is None else planned.model_dump(mode="json")}
+            for name, planned in found
+        ],
+    }
+    for name, planned in found:
+        if planned is not None and planned.refusals:
+            first = planned.refusals[0]
+            message = f"stage {name}: {first.message}"
+            return display.fail_with(ExitCode(first.exit_code), message, values)
+    display.show_json(values)
+    display.close("nothing was submitted; " + _rest(found, pays=pays))
+    return ExitCode.TO_PAY if pays else ExitCode.DONE
+
+
+def _is_done(stages: Stages, name: str) -> bool:
+    source = next(stage for stage in stages.stages if stage.name == name)
+    report = last_report(source.config)
+    return report is not None and report["state"] == DONE
+
+
+def _rest(found: Sequence[tuple[str, Plan | None]], *, pays: bool) -> str:
+    """Return what is left to pay for, in a sentence."""
+    if not pays:
+        return "nothing is left to pay for in any stage"
+    costs = [plan.cost.likely if plan.cost else None for _, plan in found if plan and plan.pays]
+    unknown = [name for name, plan in found if plan is None]
+    known = [cost for cost in costs if cost is not None]
+    about = f"about {dollars(sum(known, Decimal()))}" if len(known) == len(costs) else "not known"
+    named = f"; {', '.join(unknown)} cannot be planned yet" if unknown else ""
+    return f"the stages that are planned would cost {about}{named}"
 
 
 def _planned(config: Config, mean: float | None, against: str | None, display: Display) -> Plan:

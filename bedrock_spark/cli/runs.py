@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import click
 
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.output import Output, with_output_options
@@ -34,6 +37,7 @@ from bedrock_spark.run_folder.lease import STOP, read_holder
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest, require_manifest
 from bedrock_spark.run_folder.run import Run, find_run
+from bedrock_spark.run_folder.stages_file import is_run, stages_below
 from bedrock_spark.storage import Storage
 
 
@@ -42,6 +46,22 @@ class Stopped(StepResult):
     """The batch jobs after `stop`. stopped: false if there was nothing to stop."""
 
     stopped: bool
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """A stage by its name. status: what `status` prints of its run; null if it has not begun."""
+
+    name: str
+    status: Status | None
+
+
+@dataclass(frozen=True)
+class StagesStatus:
+    """The stages below a folder, in the order in which they run."""
+
+    run_uri: str
+    stages: list[StageStatus]
 
 
 _RUN_URI = "RUN_URI is the run_uri of the config, such as s3://my-bucket/runs/tickets."
@@ -54,29 +74,51 @@ _RUN_URI = "RUN_URI is the run_uri of the config, such as s3://my-bucket/runs/ti
     {_RUN_URI} Any machine may ask. It reads the run folder and a listing of the jobs, and writes
     nothing.""",
 )
-@with_output_options(json_type=Status)
+@with_output_options(json_type=Status | StagesStatus)
 @with_run_arguments
 def status(run_uri: str, region: str | None, endpoint_url: str | None, output: Output) -> None:
-    """Show the status of a run."""
+    """Show the status of a run, or of all stages below a folder."""
 
     def work(display: Display) -> int:
         clock = SystemClock()
-        run = _found(run_uri, region, endpoint_url, needs=())
-        manifest = read_manifest(run.storage)
-        if read_cleaned(run.storage) is not None:
-            current = status_cleaned(run, clock)
-        elif manifest is None:
-            current = status_unprepared(run, clock)
-        else:
-            controller = open_controller(run, manifest, clock, reads_only=True)
-            current = _with_drifts(status_of(controller, clock), run, manifest, controller)
+        names = stages_below(run_uri, AwsSettings(region, endpoint_url))
+        if names is not None:
+            return _show_stages(run_uri, names, clock, display)
+        current = _current(_found(run_uri, region, endpoint_url, needs=()), clock)
         rows = status_table(current)
         display.show_table(rows[1:])
         display.show_json(current.as_json())
         display.close("{}: {}".format(*rows[0]))
         return ExitCode.DONE
 
+    def _show_stages(uri: str, names: Sequence[str], clock: Clock, display: Display) -> int:
+        found: list[dict[str, Any]] = []
+        for name in names:
+            own = join_uri(uri.rstrip("/"), name)
+            has_begun = is_run(own, AwsSettings(region, endpoint_url))
+            run = _found(own, region, endpoint_url, needs=()) if has_begun else None
+            current = None if run is None else _current(run, clock)
+            found.append({"name": name, "status": None if current is None else current.as_json()})
+            rows = [("stage", "not begun")] if current is None else status_table(current)
+            display.say(f"stage {name}: {rows[0][1]}")
+            display.show_table([(f"  {key}", value) for key, value in rows[1:]])
+        display.show_json({"run_uri": uri, "stages": found})
+        begun = sum(each["status"] is not None for each in found)
+        display.close(f"{begun} of {len(found)} stages have begun")
+        return ExitCode.DONE
+
     sys.exit(run_command(work, output))
+
+
+def _current(run: Run, clock: Clock) -> Status:
+    """Return the status of a run as it is now."""
+    manifest = read_manifest(run.storage)
+    if read_cleaned(run.storage) is not None:
+        return status_cleaned(run, clock)
+    if manifest is None:
+        return status_unprepared(run, clock)
+    controller = open_controller(run, manifest, clock, reads_only=True)
+    return _with_drifts(status_of(controller, clock), run, manifest, controller)
 
 
 def _with_drifts(status: Status, run: Run, manifest: RunManifest, controller: Controller) -> Status:

@@ -21,6 +21,7 @@ _CONFIG = (
     "the command again to continue a run: it does what is left."
 )
 _REPORT = "bedrock_spark.run_folder.report_shape:ReportJson"
+_REPORTS = f"{_REPORT} | bedrock_spark.chain.report:StagesReportJson"
 _STEP = "bedrock_spark.fanout.step_result:StepResult"
 
 
@@ -55,7 +56,12 @@ def _stage_command(
         from bedrock_spark.cli import stages
 
         work = partial(getattr(stages, name), **own)
-        code = stages.perform(work, config, overrides, output, lease_wait=lease_wait, plan=plan)
+        code = stages.perform(
+            *(work, config, overrides, output),
+            lease_wait=lease_wait,
+            plan=plan,
+            on_stages=stages.run_stages if name == "run" else None,
+        )
         sys.exit(code)
 
     return command
@@ -88,7 +94,7 @@ run = _with_plan(
             "Run every stage that is not done yet.",
             "All stages below, one after the other.",
             "run tickets.yaml",
-            _REPORT,
+            _REPORTS,
         )
     )
 )

@@ -12,12 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from bedrock_spark.check import check_config
+from bedrock_spark.chain import StageRuns, config_of_run
+from bedrock_spark.check_stages import Stage, Stages, check_stages
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_to_end
 from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of
 from bedrock_spark.cli.job_arguments import read_arguments
 from bedrock_spark.cli.output import Output
+from bedrock_spark.cli.stages_table import stages_table
+from bedrock_spark.config import Config
 from bedrock_spark.errors import ExitCode
 from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.fanout import StepResult
@@ -54,6 +57,33 @@ def run(pipeline: Pipeline, display: Display) -> int:
     pipeline.check_models()  # before Spark starts, which takes much longer
     spark = _spark_session(pipeline, display)
     return _end(pipeline, display, pipeline.run_all(spark))
+
+
+def run_stages(found: Stages, display: Display, open_run: Callable[[Config], Pipeline]) -> int:
+    """Run every stage of a config that is not done yet, one after the other."""
+    runs = StageRuns(found, open_run)
+    configs = [stage.config for stage in found.stages]
+
+    def work(stage: Stage, pipeline: Pipeline) -> Report:
+        display.note(f"stage     {stage.name}, {len(runs.pipelines)} of {len(configs)}")
+        _note_shape(pipeline, display)
+        pipeline.check_models()
+        report = pipeline.run_all(_spark_session(pipeline, display, configs))
+        display.finish()
+        display.show_report(report, f"stage {stage.name}")
+        return report
+
+    stop = runs.run(work)
+    whole = runs.report()
+    display.finish()
+    display.say("")
+    display.show_table(stages_table(whole))
+    if stop is not None:
+        code = ExitCode.MORE_TO_DO if stop.problem is None else ExitCode.ROWS
+        return display.fail_with(code, stop.text, whole.as_json())
+    display.show_json(whole.as_json())
+    display.close(f"done: all {len(configs)} stages; their report is in {found.run_uri}")
+    return ExitCode.DONE
 
 
 def prepare(pipeline: Pipeline, display: Display) -> int:
@@ -144,11 +174,16 @@ def _end(pipeline: Pipeline, display: Display, report: Report, partial: bool | s
     return ExitCode.DONE if is_done or partial else ExitCode.MORE_TO_DO
 
 
-def _spark_session(pipeline: Pipeline, display: Display) -> SparkSession:
-    """Import Spark only for the stages that run on it: the others work without it."""
+def _spark_session(
+    pipeline: Pipeline, display: Display, others: Sequence[Config] = ()
+) -> SparkSession:
+    """Import Spark only for the stages that run on it: the others work without it.
+
+    others: configs that the session is for, too
+    """
     from bedrock_spark.spark.session import spark_session
 
-    return spark_session(pipeline.run.config, display.note)
+    return spark_session(pipeline.run.config, display.note, others)
 
 
 def end_spark() -> None:
@@ -163,26 +198,29 @@ def mute_spark() -> None:
         sys.modules[_SESSION].mute_session()
 
 
-Stage = Callable[[Pipeline, Display], int]
+Work = Callable[[Pipeline, Display], int]
+WorkOnStages = Callable[[Stages, Display, Callable[[Config], Pipeline]], int]
 
 
 def perform(
-    stage: Stage,
+    stage: Work,
     config_path: str,
     overrides: Sequence[str] = (),
     output: Output | None = None,
     lease_wait: float = DEFAULT_SECONDS,
     plan: str | None = None,
+    on_stages: WorkOnStages | None = None,
 ) -> int:
     """Load the config, open the run, run the stage, and return the exit code.
 
     lease_wait: see `Pipeline`; plan: the file of a plan that the run keeps to
+    on_stages: works on a config with stages; None if one of them must be named
     A BedrockSparkError is printed as a message without a traceback. In YARN's cluster mode it is
     told to YARN, too.
     """
     display = Display(output)
     display.output.begin_logging()
-    code = _perform(stage, config_path, overrides, display, lease_wait, plan)
+    code = _perform(stage, config_path, overrides, display, lease_wait, plan, on_stages)
     if display.failure is not None and "PYSPARK_GATEWAY_PORT" in os.environ:
         from bedrock_spark.spark.yarn import tell_yarn
 
@@ -191,17 +229,17 @@ def perform(
 
 
 def _perform(
-    stage: Stage,
+    stage: Work,
     config_path: str,
     overrides: Sequence[str],
     display: Display,
     lease_wait: float,
     plan: str | None,
+    on_stages: WorkOnStages | None,
 ) -> int:
     opened: list[Pipeline] = []
 
-    def work() -> int:
-        config = check_config(config_path, overrides)
+    def opened_run(config: Config) -> Pipeline:
         agreement = None if plan is None else agreement_on(plan)
         words = [config_path, *(w for override in overrides for w in ("--set", override))]
         pipeline = Pipeline.open(
@@ -213,16 +251,22 @@ def _perform(
         )
         opened.append(pipeline)
         display.name_run(config.run_uri)
-        return stage(pipeline, display)
+        return pipeline
+
+    def work() -> int:
+        found = None if on_stages is None or plan else check_stages(config_path, overrides)
+        if found is not None and on_stages is not None:
+            return on_stages(found, display, opened_run)
+        return stage(opened_run(config_of_run(config_path, overrides)), display)
 
     def end_interrupted(interrupt: KeyboardInterrupt) -> int:
-        run = opened[0].run if opened else None
+        run = opened[-1].run if opened else None
         return display.end_interrupted(exit_code_of(interrupt), describe_interrupt(run))
 
     return run_to_end(work, display, end_interrupted, mute_spark, end_spark)
 
 
-def run_program(stage: Stage, description: str | None) -> None:
+def run_program(stage: Work, description: str | None) -> None:
     """Run a stage as a program of spark-submit, and exit with its code if that is not 0.
 
     AWS Glue and Databricks take any SystemExit for a failure, also one with the code 0.
@@ -232,7 +276,7 @@ def run_program(stage: Stage, description: str | None) -> None:
         sys.exit(code)
 
 
-def perform_from_arguments(stage: Stage, description: str | None) -> int:
+def perform_from_arguments(stage: Work, description: str | None) -> int:
     """Call `perform` with the arguments that spark-submit or AWS Glue passes to the program."""
     arguments = read_arguments(sys.argv[1:], description)
     if arguments.ignored:
@@ -246,4 +290,5 @@ def perform_from_arguments(stage: Stage, description: str | None) -> int:
         *(stage, arguments.config, arguments.overrides, arguments.output),
         lease_wait=arguments.lease_wait,
         plan=arguments.plan,
+        on_stages=run_stages if stage is run else None,
     )

@@ -42,9 +42,9 @@ from bedrock_spark.run_folder.run import find_run
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-# The most rows of all tables together that are compared in memory: at about 150 bytes a row,
-# 0.75 GB (docs/compare.md).
-MOST_ROWS = 5_000_000
+# The most rows of all tables together that are compared in memory: at about 210 bytes a row
+# (bench/compare.py), with PyArrow itself, 1 GB.
+MOST_ROWS = 4_000_000
 MEMORY, SPARK = "memory", "spark"
 _GOLD_ROWS = 10_000
 
@@ -74,10 +74,13 @@ def compare_runs(
     tables = [open_table(find_run(u, region, endpoint_url, needs=(RESULTS,))) for u in uris]
     aws = AwsSettings(region, endpoint_url)
     opened = None if gold is None else open_gold(gold, gold_format, aws)
+    if spark is None and opened is not None and opened.frame is not None:
+        spark = opened.frame.sparkSession
     chosen = _engine(engine, tables, opened, has_spark=spark is not None)
     session = None
     if chosen == SPARK:
-        session = spark(tables[0].run.config) if callable(spark) else spark
+        config = _session_config(tables[0].run.config, opened)
+        session = spark(config) if callable(spark) else spark
     truth = None if opened is None else _truth(session, opened)
     gold_plan = None
     if truth is not None and gold_column is not None:
@@ -86,6 +89,12 @@ def compare_runs(
     plan = plan_comparison(tables, key, columns, outcomes, samples, gold_plan)
     tallies = _in_memory(plan, truth) if session is None else _on_spark(session, plan, truth)
     return _comparison(chosen, plan, tallies, names_all=samples > 0)
+
+
+def _session_config(config: Config, gold: Gold | None) -> Config:
+    """Return a config of which a session reads the true values: it decides on the connectors."""
+    source = None if gold is None else gold.source
+    return config if source is None else config.model_copy(update={"source": source})
 
 
 @dataclass(frozen=True)
@@ -101,9 +110,9 @@ def _truth(spark: SparkSession | None, gold: Gold) -> _Truth:
     if gold.table is not None:
         return _Truth(gold.table.schema, gold.table)
     assert spark is not None
-    from bedrock_spark.spark.compare import gold_frame
+    from bedrock_spark.spark.compare import truth_frame
 
-    frame, schema = gold_frame(spark, gold)
+    frame, schema = truth_frame(spark, gold.frame, gold.source)
     return _Truth(schema, frame=frame)
 
 

@@ -13,7 +13,9 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.config import SourceConfig
 from bedrock_spark.config.formats import format_of_path
+from bedrock_spark.config.secrets import FromEnvironment
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.pairs.plain_values import text_of
 from bedrock_spark.storage import Storage, open_storage
@@ -40,6 +42,16 @@ class Gold:
     form: str | None = None
     name: str | None = None
     frame: DataFrame | None = None
+
+    @property
+    def source(self) -> SourceConfig | None:
+        """Return what Spark reads, as a config would say it; None if it need not read."""
+        if self.path is not None:
+            options: dict[str, str | FromEnvironment] = (
+                {"header": "true"} if self.form == _CSV else {}
+            )
+            return SourceConfig(path=self.path, format=self.form, options=options)
+        return None if self.name is None else SourceConfig(table=self.name)
 
 
 def open_gold(given: Any, form: str | None, aws: AwsSettings) -> Gold:

@@ -61,7 +61,7 @@ def open_table(run: Run) -> RunTable:
     files = ResultFiles(run.storage, manifest.units)
     parse = run.config.results.parse
     parsed = tuple(field.name for field in parse_ddl(parse.columns)) if parse else ()
-    return RunTable(run, manifest, files, files.open(0).schema_arrow, parsed)
+    return RunTable(run, manifest, files, files.schema(), parsed)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ NO_VALUE, OTHERS = "(no value)", "(others)"
 # How many labels a matrix has; the others are added up.
 _MOST_LABELS = 10
 _INTERVAL = "95 % interval"
+COST = "cost_usd"
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _numbers(
     means = (f"mean {name}" for name in names)
     head = ("", "rows", *means, "difference", "mean size", "median size", "largest")
     rows = tuple(
-        (name, f"{each.pairs:,}", *(_number(getattr(each, part)) for part in _PARTS))
+        (name, f"{each.pairs:,}", *(_number_of(name, getattr(each, part)) for part in _PARTS))
         for name, each in measured
     )
     note = f"difference: the mean of {names[1]} - {names[0]}; size: of the difference, without sign"
@@ -208,6 +209,12 @@ _PARTS = (
     *("mean_first", "mean_second", "mean_difference"),
     *("mean_size", "median_size", "largest_size"),
 )
+
+
+def _number_of(name: str, value: float) -> str:
+    if not name.startswith(COST):
+        return _number(value)
+    return f"{'-' if value < 0 else ''}{small_dollars(abs(Decimal(str(value))))}"
 
 
 def _number(value: float) -> str:

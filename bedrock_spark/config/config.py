@@ -22,6 +22,7 @@ from bedrock_spark.config.metrics import MetricsConfig
 from bedrock_spark.config.misfits import misfits
 from bedrock_spark.config.model import ModelConfig
 from bedrock_spark.config.notify import NotifyConfig
+from bedrock_spark.config.openlineage import OpenLineageConfig
 from bedrock_spark.config.prices import PricesConfig
 from bedrock_spark.config.problems import Origin, Problems
 from bedrock_spark.config.request import RequestConfig
@@ -73,6 +74,7 @@ class Config(Section):
     answers: AnswersConfig | None = None
     metrics: MetricsConfig = MetricsConfig()
     notify: NotifyConfig = NotifyConfig()
+    openlineage: OpenLineageConfig = OpenLineageConfig()
     endpoint_url: str | None = None
 
     _origin: Origin = PrivateAttr(default=Origin())

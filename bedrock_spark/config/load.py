@@ -20,6 +20,7 @@ from bedrock_spark.config.document import Document, read_document
 from bedrock_spark.config.draft import Draft, draft_of
 from bedrock_spark.config.misfits import misfits
 from bedrock_spark.config.problems import Origin, Problem, key_of, path_of
+from bedrock_spark.config.stages import STAGES, split_overrides, split_reference, split_stages
 from bedrock_spark.config.words import problems_in_words, section_at
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.s3_spelling import as_s3
@@ -51,6 +52,21 @@ class Reading:
         return self.config
 
 
+@dataclass(frozen=True)
+class StagesReading:
+    """A config with stages that was read.
+
+    problems: of the list of stages itself, and of the text
+    stages: by name, in order; sources: the stage that each one reads, or None
+    """
+
+    origin: Origin
+    problems: list[Problem]
+    stages: dict[str, Reading]
+    sources: dict[str, str | None]
+    run_uri: str
+
+
 def read_local(name: str) -> bytes:
     """Return the bytes of a local file. Raises OSError, also for an object of S3."""
     if name.startswith("s3://"):
@@ -66,19 +82,83 @@ def read_config(
 ) -> Reading:
     """Read a config with all its problems: a YAML or JSON file, plain values, or a Config.
 
+    config: a file may name one of its stages, as in `contracts.yaml#extract`
     overrides: `key=value`, or a JSON object of such keys and values, applied in order
     name: the source of plain values, for messages
     read: reads the file, and the one of `request.schema`
-    Raises ConfigError if there is no text to read.
+    Raises ConfigError if there is no text to read. A config with stages is a problem if none is
+    named.
     """
     if isinstance(config, Config):
         return Reading(config.origin, [], Draft(config), config)
+    document, origin, stage = _opened(config, name, read)
+    if not _has_stages(document):
+        if stage is not None:
+            text = f"has no stages, so it has no stage {stage}"
+            return Reading(origin, [*document.problems, Problem(text)])
+        return _read(document.value, document, origin, overrides, read)
+    found = _read_stages(document, origin, overrides, read)
+    if stage in found.stages:
+        reading = found.stages[stage]
+        return replace(reading, problems=[*found.problems, *reading.problems])
+    names = ", ".join(found.stages) or "none"
+    text = f"stages: name one by --stage, because this is about one run: {names}"
+    text = text if stage is None else f"stages: has no stage {stage}; it has {names}"
+    return Reading(origin, [*found.problems, Problem(text)])
+
+
+def read_stages(
+    config: AnyConfig,
+    overrides: Iterable[str] = (),
+    name: str = "config",
+    read: Read = read_local,
+) -> StagesReading | None:
+    """Read a config with stages, with all its problems; None if it has none, or one is named.
+
+    overrides: `stages.NAME.key=value` concerns one stage, `key=value` the common part
+    """
+    if isinstance(config, Config):
+        return None
+    document, origin, stage = _opened(config, name, read)
+    if stage is not None or not _has_stages(document):
+        return None
+    return _read_stages(document, origin, overrides, read)
+
+
+def _opened(
+    config: Mapping[str, Any] | str | Path, name: str, read: Read
+) -> tuple[Document, Origin, str | None]:
+    """Return the text of a config as values, where it is from, and the stage that is named."""
     if isinstance(config, Mapping):
-        return _read(dict(config), Document(dict(config)), Origin(name), overrides, read)
-    file = as_s3(_FLATTENED.sub(r"\1://", str(config)))
+        return Document(dict(config)), Origin(name), None
+    file, stage = split_reference(as_s3(_FLATTENED.sub(r"\1://", str(config))))
     document = read_document(_text_of(file, read))
-    origin = Origin(file, document.lines, is_file=True)
-    return _read(document.value, document, origin, overrides, read)
+    return document, Origin(file, document.lines, is_file=True), stage
+
+
+def _has_stages(document: Document) -> bool:
+    return isinstance(document.value, dict) and STAGES in document.value
+
+
+def _read_stages(
+    document: Document, origin: Origin, overrides: Iterable[str], read: Read
+) -> StagesReading:
+    common, of_stages = split_overrides(overrides)
+    values, problems, overridden = _overridden(document.value, common)
+    origin = replace(origin, overrides=overridden)
+    stages, faults = split_stages(values, document.lines, of_stages)
+    readings = {}
+    for stage in stages:
+        mine = Document(stage.values, dict(stage.lines))
+        place = replace(origin, lines=stage.lines, stage=stage.name)
+        readings[stage.name] = _read(stage.values, mine, place, stage.overrides, read)
+    return StagesReading(
+        origin,
+        [*document.problems, *problems, *faults],
+        readings,
+        {stage.name: stage.source for stage in stages},
+        str(values.get("run_uri")),
+    )
 
 
 def parse_config(values: Mapping[str, Any], name: str = "config") -> Config:
@@ -127,7 +207,7 @@ def _read(
     problems += more
     problems += [Problem(f"request.schema: {fault}")] if fault is not None else []
     problems += (Problem(f"{key}: holds half a character (a lone surrogate)") for key in halves)
-    origin = replace(origin, overrides=overridden)
+    origin = replace(origin, overrides=origin.overrides | overridden)
     try:
         config = Config.model_validate(values).from_origin(origin)
     except ValidationError as exc:

@@ -53,12 +53,14 @@ class Origin:
     lines: the line of each key
     overrides: the keys that the command line has set
     is_file: whether `name` is a file
+    stage: the stage of the file that it is
     """
 
     name: str = "config"
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
     overrides: frozenset[KeyPath] = frozenset()
     is_file: bool = False
+    stage: str | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Origin)
@@ -66,18 +68,24 @@ class Origin:
     def __hash__(self) -> int:
         return 0
 
-    def located(self, problem: Problem) -> str:
-        """Return a problem's text behind its place: `tickets.yaml:4: request.prompt: …`."""
+    def located(self, problem: Problem, *, is_common: bool = False) -> str:
+        """Return a problem's text behind its place: `tickets.yaml:4: request.prompt: …`.
+
+        is_common: whether the stage is left out, because all stages have this problem
+        """
+        text = problem.text
+        if self.stage is not None and not is_common:
+            text = f"stage {self.stage}: {text}"
         if problem.line is not None:
-            return f"{self.name}:{problem.line}: {problem.text}"
+            return f"{self.name}:{problem.line}: {text}"
         path = problem.path
         for length in range(len(path), 0, -1):
             if path[:length] in self.overrides:
-                return f"--set {problem.text}"
+                return f"--set {text}"
             if path[:length] in self.lines:
-                return f"{self.name}:{self.lines[path[:length]]}: {problem.text}"
+                return f"{self.name}:{self.lines[path[:length]]}: {text}"
         is_in_file = self.is_file and not problem.text.startswith("--set ")
-        return f"{self.name}: {problem.text}" if is_in_file else problem.text
+        return f"{self.name}: {text}" if is_in_file else text
 
     def error(self, problems: Iterable[Problem]) -> ConfigError:
         """Return the error that lists all problems, one a line, each of them once."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bedrock_spark.aws.clients import AwsSettings, quick_client, region_here
 from bedrock_spark.check import check_config
+from bedrock_spark.check_stages import Stages, check_stages
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config
 from bedrock_spark.doctor.account import account_findings, clock_findings, identity_of
@@ -19,6 +21,7 @@ from bedrock_spark.doctor.probes import Probe, run_probes
 from bedrock_spark.doctor.world import Clients, World
 from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.run_folder.stages_file import is_run
 from bedrock_spark.storage import free_space
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ def diagnose(
     spark: Callable[[Config], SparkSession] | None = None,
     clock: Clock | None = None,
 ) -> Diagnosis:
-    """Return everything that would fail late about the config of a file.
+    """Return everything that would fail late about the config of a file, of all its stages.
 
     spark: returns a session; None leaves out what only Spark can tell
     No model is invoked. A small object is written into the run folder, and deleted again.
@@ -50,12 +53,34 @@ def _all(
     clock: Clock,
 ) -> Found:
     try:
-        config = check_config(path, overrides)
+        stages = check_stages(path, overrides)
+        configs = {None: check_config(path, overrides)} if stages is None else _by_name(stages)
     except ConfigError as exc:
         first, *problems = str(exc).splitlines()
         yield from (("config", error(line.strip())) for line in problems or [first])
         return
     yield "config", ok(f"{path}: no problem found")
+    seen: set[tuple[str, Finding]] = set()
+    for name, config in configs.items():
+        for subject, finding in _of_run(config, spark, clock):
+            # What was found for a stage before is not said again.
+            if (subject, finding) not in seen:
+                seen.add((subject, finding))
+                yield subject, finding if name is None else _of_stage(name, finding)
+    places = [(str(folder), free) for folder, free in free_space()]
+    disk = Probe("disk", "the disk", lambda: disk_findings(places, "this machine"))
+    yield from run_probes([disk])
+
+
+def _by_name(stages: Stages) -> dict[str | None, Config]:
+    return {stage.name: stage.config for stage in stages.stages}
+
+
+def _of_stage(name: str, finding: Finding) -> Finding:
+    return replace(finding, what=f"stage {name}: {finding.what}")
+
+
+def _of_run(config: Config, spark: Callable[[Config], SparkSession] | None, clock: Clock) -> Found:
     region = config.batch.region or region_here()
     if region is None:
         what = "batch.region: is not set, and neither AWS_REGION nor the AWS profile names one"
@@ -65,9 +90,6 @@ def _all(
         config = config.model_copy(update={"batch": batch})
         yield from _in_aws(World(config, region, _quick(config)), clock)
         yield from _on_spark(config, spark, clock)
-    places = [(str(folder), free) for folder, free in free_space()]
-    disk = Probe("disk", "the disk", lambda: disk_findings(places, "this machine"))
-    yield from run_probes([disk])
 
 
 def _quick(config: Config) -> Clients:
@@ -102,5 +124,14 @@ def _on_spark(
         session = spark(config)
     except BedrockSparkError as exc:
         yield "versions", error(f"Spark: {exc}")  # which says what to install
+        return
+    source = config.source.run
+    if source is not None and not is_run(
+        source, AwsSettings(config.batch.region, config.endpoint_url)
+    ):
+        yield (
+            "source",
+            unknown(f"source.run = {source!r}: its rows are known once that run is done"),
+        )
         return
     yield from run_probes(spark_probes(session, lambda: open_run(config, clock)), _SPARK_SECONDS)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from bedrock_spark.clock import Clock
 from bedrock_spark.monitoring.emf import as_line, write_line
 from bedrock_spark.monitoring.hooks import notify
+from bedrock_spark.monitoring.lineage import Lineage
 from bedrock_spark.monitoring.prometheus import as_text, write_text
 from bedrock_spark.monitoring.samples import (
     RUNNING,
@@ -41,13 +42,32 @@ class Monitor:
 
     run: Callable[[], Run]
     clock: Clock
+    _lineage: Lineage = field(init=False)
     _samples: dict[tuple[str, ...], Sample] = field(default_factory=dict)
     _written_at: dict[str, float] = field(default_factory=dict)
     _failed: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self._lineage = Lineage(self.run, self.clock)
+
     def observing(self, observe: Observer) -> Observer:
-        """Return an observer that writes metrics, too; `observe` itself if none are configured."""
+        """Return an observer that writes metrics, too, and tells that the run was begun.
+
+        It is `observe` itself if neither is configured.
+        """
+        self._lineage.check()
+        with_lineage = self._with_lineage(observe) if self._lineage.is_on else observe
+        return self._with_metrics(with_lineage)
+
+    def _with_lineage(self, observe: Observer) -> Observer:
+        def observe_both(progress: Progress) -> None:
+            observe(progress)
+            self._lineage.started()
+
+        return observe_both
+
+    def _with_metrics(self, observe: Observer) -> Observer:
         metrics = self.run().config.metrics
         if metrics.textfile_folder is None and metrics.emf is None:
             return observe
@@ -68,6 +88,8 @@ class Monitor:
             with self._lock:
                 self._take(samples_of_report(report))
                 self._write(report.state, is_end=True)
+        if self._lineage.is_on:
+            self._lineage.ended(report)
         notify(self.run(), report, self.clock.now())
 
     def _forget_stage(self, stage: str) -> None:

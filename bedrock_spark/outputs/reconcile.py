@@ -17,7 +17,7 @@ at all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bedrock_spark.families.base import Answer
@@ -94,16 +94,17 @@ class ShardReconciliation:
     ) -> Counter[str]:
         """Add the lines of one output file; return the number of lines by kind."""
         counts: Counter[str] = Counter()
+        # The records with a line, and those of them whose lines are all errors.
         ids_in_file: set[str] = set()
+        unanswered: set[str] = set()
         folder = _folder_of(origin.source)
         found = self._found.setdefault(folder, FoundLines())
-        expected, answered = self.expected, found.answered
+        expected = self.expected
         oks = 0
         for line in self._merge_pieces(lines, origin, ids_in_file):
             if isinstance(line, AnsweredLines):
                 oks += len(line.ids)
                 ids_in_file.update(line.ids)
-                answered.update(line.ids)
                 continue
             if isinstance(line, BadLine):
                 counts[BAD] += 1
@@ -124,9 +125,11 @@ class ShardReconciliation:
                 continue
             if record_id in ids_in_file:
                 self._repeated[origin.source] += 1
+            elif line.error is not None:
+                unanswered.add(record_id)
             ids_in_file.add(record_id)
             if line.error is None:
-                answered.add(record_id)
+                unanswered.discard(record_id)
             self._merge(line, origin, folder)
         self.settled.flush()
         if oks:
@@ -136,6 +139,7 @@ class ShardReconciliation:
             self.add_finding("bad_line", f"{origin.source}: {rest} more such lines", rest)
         self.lines.update(counts)
         found.ids |= ids_in_file
+        found.answered |= ids_in_file - unanswered if unanswered else ids_in_file
         found.lines += counts.total()
         found.unreadable += counts[BAD]
         return counts
@@ -147,19 +151,33 @@ class ShardReconciliation:
         ids_in_file: set[str],
     ) -> Iterator[OutputRecord | BadLine | AnsweredLines]:
         """Yield the lines: those together that are merged, and the others one by one."""
+        # A record that is settled by this file has a line in it.
+        settled = self.settled.origins.keys() if self.settled.origins else None
         for line in lines:
-            if isinstance(line, AnsweredLines) and not self._merge_many(line, origin, ids_in_file):
+            if isinstance(line, AnsweredLines) and not self._merge_many(
+                line, origin, ids_in_file, settled
+            ):
                 yield from line.records()
             else:
                 yield line
 
-    def _merge_many(self, lines: AnsweredLines, origin: Origin, ids_in_file: set[str]) -> bool:
-        """Merge lines at once and say so, if each is the first answer of a record that is asked."""
+    def _merge_many(
+        self,
+        lines: AnsweredLines,
+        origin: Origin,
+        ids_in_file: set[str],
+        settled_before: KeysView[str] | None,
+    ) -> bool:
+        """Merge lines at once and say so, if each is the first answer of a record that is asked.
+
+        settled_before: the records that other files have settled, and may be those of this one;
+            None if there are none of other files
+        """
         settled, ids = self.settled, set(lines.ids)
         if self.judge is None or self.with_files or not settled.is_on:
             return False
         is_usual = ids <= self.expected.keys() and ids.isdisjoint(ids_in_file)
-        if not is_usual or not settled.origins.keys().isdisjoint(ids):
+        if not is_usual or (settled_before is not None and not settled_before.isdisjoint(ids)):
             return False
         answers, judgements = self.judge.read_many(lines.outputs)
         if all(judgement.ended == OK for judgement in judgements):

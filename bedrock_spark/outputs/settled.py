@@ -73,6 +73,7 @@ class SettledAnswers:
         self.rows: Counter[tuple[str, str | None]] = Counter()
         self.several_fit = 0
         self._expected = expected
+        self._has_shared = any(rows != 1 for rows in set(expected.values()))
         self._take = take
         self._batch: OkAnswers | None = None
         self._bytes = 0
@@ -117,8 +118,12 @@ class SettledAnswers:
     def _count(self, more: OkAnswers) -> None:
         served_by = more.origin.served_by
         reasons = [judgement.stop_reason for judgement in more.judgements]
-        rows = [self._expected[record_id] for record_id in more.ids]
-        for (reason, each), records in Counter(zip(reasons, rows, strict=True)).items():
-            self.rows[served_by, reason] += each * records
+        if self._has_shared:
+            rows = [self._expected[record_id] for record_id in more.ids]
+            for (reason, each), records in Counter(zip(reasons, rows, strict=True)).items():
+                self.rows[served_by, reason] += each * records
+        else:
+            for reason, records in Counter(reasons).items():
+                self.rows[served_by, reason] += records
         parsed = (judgement.parsed for judgement in more.judgements)
         self.several_fit += sum(1 for one in parsed if one is not None and one.others)

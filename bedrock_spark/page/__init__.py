@@ -6,5 +6,6 @@ server for anything.
 
 from bedrock_spark.page.document import Sample, render
 from bedrock_spark.page.notebook import summary, table
+from bedrock_spark.page.stages_page import render_stages
 
-__all__ = ["Sample", "render", "summary", "table"]
+__all__ = ["Sample", "render", "render_stages", "summary", "table"]

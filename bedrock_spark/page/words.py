@@ -112,7 +112,8 @@ def outcome_sentence(report: Mapping[str, Any]) -> str:
     """Return how the run stands, in one sentence."""
     rows, ok = report["rows"], report["outcomes"]["ok"]
     if not rows:
-        answered = "No row is prepared yet"
+        is_over = report["state"] == "done"
+        answered = "There was no row to ask" if is_over else "No row is prepared yet"
     elif ok == rows:
         answered = "The one row is answered" if rows == 1 else f"All {rows:,} rows are answered"
     else:

@@ -6,8 +6,8 @@ chance of 10^-20. Values are only compared within a pair, so 64 bits are enough 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -16,8 +16,10 @@ import pyarrow.compute as pc
 import xxhash
 
 from bedrock_spark.pairs.normal_text import normal_text
-from bedrock_spark.pairs.plain_values import number_of, text_of
+from bedrock_spark.pairs.plain_values import number_of, number_text, text_of
 from bedrock_spark.pairs.sides import OTHER, OUTCOMES, WITHOUT_KEY, Column, Side
+
+Array: TypeAlias = np.ndarray[Any, Any]
 
 # The longest text that may be a label, as in reports.
 LONGEST_LABEL = 60
@@ -80,56 +82,54 @@ def compact(batch: pa.RecordBatch, side: Side, file: int, first_row: int) -> pa.
     return pa.RecordBatch.from_arrays([*own, *compared], schema=schema)
 
 
-def _outcomes(batch: pa.RecordBatch, side: Side) -> np.ndarray[Any, Any]:
+def _outcomes(batch: pa.RecordBatch, side: Side) -> Array:
     if side.outcome is None:
         return np.zeros(batch.num_rows, np.int8)
-    return _by_value(batch.column(side.outcome), lambda v: _CODES.get(v, OTHER), pa.int8(), OTHER)
-
-
-def _by_value(
-    array: pa.Array, function: Callable[[Any], Any], kind: pa.DataType, if_null: int
-) -> np.ndarray[Any, Any]:
-    """Return an integer for each value; the function is called once for each different value."""
-    found = _mapped(_encoded(array), function, kind)
-    numbers: np.ndarray[Any, Any] = pc.fill_null(found, if_null).to_numpy(zero_copy_only=False)
-    return numbers.copy()
+    encoded = _encoded(batch.column(side.outcome))
+    codes = [_CODES.get(value, OTHER) for value in encoded.dictionary.to_pylist()]
+    found = pc.fill_null(pa.array(codes, pa.int8()).take(encoded.indices), OTHER)
+    outcomes: Array = found.to_numpy(zero_copy_only=False)
+    return outcomes.copy()
 
 
 def _encoded(array: pa.Array) -> pa.DictionaryArray:
-    return array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
+    """Return a dictionary of the values, which has no null."""
+    if pa.types.is_dictionary(array.type):
+        array = pc.cast(array, array.type.value_type)
+    elif pa.types.is_null(array.type):
+        array = pc.cast(array, pa.string())
+    return pc.dictionary_encode(array)
 
 
-def _mapped(
-    encoded: pa.DictionaryArray, function: Callable[[Any], Any], kind: pa.DataType
-) -> pa.Array:
-    values = pa.array([function(v) for v in encoded.dictionary.to_pylist()], kind)
-    return values.take(encoded.indices)
-
-
-def _keys(
-    batch: pa.RecordBatch, side: Side, places: np.ndarray[Any, Any]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _keys(batch: pa.RecordBatch, side: Side, places: Array) -> tuple[Array, Array]:
     """Return which rows have a key, and two numbers for each row: the hash of its key.
 
     A row without a key gets a hash of its place, so that it is alone.
     """
-    texts = [_texts(batch.column(name)) for name in side.key]
-    digest, encode = xxhash.xxh3_128_digest, msgspec.json.encode
-    hashed, has_key = [], np.ones(batch.num_rows, np.bool_)
-    for row, values in enumerate(zip(*texts, strict=True)):
-        if None in values:
-            has_key[row] = False
-            values = ("", str(side.place), str(places[row]), "without a key")
-        hashed.append(digest(encode(values)))
-    digests = np.frombuffer(b"".join(hashed), dtype="<i8").reshape(-1, 2)
+    columns = [_texts(batch.column(name)) for name in side.key]
+    has_key: Array = np.ones(batch.num_rows, np.bool_)
+    for column in columns:
+        has_key &= pc.is_valid(column).to_numpy(zero_copy_only=False)
+    texts = [pc.fill_null(column, "").to_pylist() for column in columns]
+    # Several values are hashed as a JSON array, so that ("x", "yz") is not ("xy", "z").
+    keys = texts[0] if len(texts) == 1 else map(msgspec.json.encode, zip(*texts, strict=True))
+    found = np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, keys)), "<i8").reshape(-1, 2)
+    if has_key.all():
+        return has_key, found
+    alone = (f"{side.place} {place} has no key" for place in places[~has_key].tolist())
+    digests = found.copy()
+    digests[~has_key] = np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, alone)), "<i8").reshape(
+        -1, 2
+    )
     return has_key, digests
 
 
-def _texts(array: pa.Array) -> list[str | None]:
-    if pa.types.is_string(array.type) or pa.types.is_integer(array.type):
-        found: list[str | None] = pc.cast(array, pa.string()).to_pylist()
-        return found
-    return [text_of(value) for value in array.to_pylist()]
+def _texts(array: pa.Array) -> pa.Array:
+    """Return values as texts. Integers and texts are most keys, and need no loop."""
+    kind = array.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind):
+        return pc.cast(array, pa.string())
+    return pa.array([text_of(value) for value in array.to_pylist()], pa.string())
 
 
 def _compared(batch: pa.RecordBatch, column: Column, name: str | None) -> list[pa.Array]:
@@ -146,31 +146,24 @@ def _compared(batch: pa.RecordBatch, column: Column, name: str | None) -> list[p
     elif pa.types.is_nested(array.type):
         array = pa.array([text_of(value) for value in array.to_pylist()], pa.string())
     encoded = _encoded(array)
-    numbers = [_mapped(encoded, number_of, pa.float64())] if column.is_number else []
-    texts = [text_of(value) for value in encoded.dictionary.to_pylist()]
+    values = encoded.dictionary.to_pylist()
+    is_text = pa.types.is_string(encoded.dictionary.type)
+    texts: list[str] = values if is_text else [text_of(value) or "" for value in values]
     if column.is_number:
-        texts = [_plain_number(text) for text in texts]
-    made = (
-        pa.array([_hash(text) for text in texts], pa.int64()),
-        pa.array([_hash(None if t is None else normal_text(t)) for t in texts], pa.int64()),
-        pa.array([t if t is None or len(t) <= LONGEST_LABEL else None for t in texts], pa.string()),
-    )
-    return [*(values.take(encoded.indices) for values in made), *numbers]
+        texts = [*map(number_text, texts)]
+    made = [
+        pa.array(_hashes(texts)),
+        pa.array(_hashes(map(normal_text, texts))),
+        pa.array([text if len(text) <= LONGEST_LABEL else None for text in texts], pa.string()),
+    ]
+    if column.is_number:
+        made.append(pa.array([*map(number_of, values)], pa.float64()))
+    return [each.take(encoded.indices) for each in made]
 
 
-def _plain_number(text: str | None) -> str | None:
-    """Return the text of a number without its form: `5.0` and `05` are `5`, as in other tables."""
-    number = None if text is None else number_of(text)
-    if text is None or number is None or text.lstrip("-").isdecimal():
-        return text
-    return text_of(number)
-
-
-def _hash(text: str | None) -> int | None:
-    if text is None:
-        return None
-    unsigned = int(xxhash.xxh3_64_intdigest(text))
-    return unsigned - (1 << 64) if unsigned >> 63 else unsigned
+def _hashes(texts: Iterable[str]) -> Array:
+    """Return signed 64-bit hashes of texts."""
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, texts), np.uint64).view(np.int64)
 
 
 def _records(batch: pa.RecordBatch, side: Side, value: pa.Array | None) -> pa.Array:
@@ -179,6 +172,6 @@ def _records(batch: pa.RecordBatch, side: Side, value: pa.Array | None) -> pa.Ar
     value: the hashes of the first compared column: true values have no record but that
     """
     if side.record_id is not None:
-        ids = batch.column(side.record_id).to_pylist()
-        return pa.array([_hash(each) or 0 for each in ids], pa.int64())
+        ids = pc.fill_null(batch.column(side.record_id), "")
+        return pa.array(_hashes(ids.to_pylist()))
     return pc.fill_null(pa.nulls(batch.num_rows, pa.int64()) if value is None else value, 0)

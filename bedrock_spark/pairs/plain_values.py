@@ -31,10 +31,23 @@ def number_of(value: Any) -> float | None:
 
     Numbers beyond LARGEST_NUMBER are none, because sums of them could overflow.
     """
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and "_" in value):
         return None
     try:
         number = float(value)
     except (TypeError, ValueError):
         return None
     return number if abs(number) <= LARGEST_NUMBER else None
+
+
+def number_text(text: str) -> str:
+    """Return the text of a number without its form: `5.0` and `05` are `5`; another text as it is.
+
+    Integers keep all their digits, which a float would round.
+    """
+    number = number_of(text)
+    if number is None:
+        return text
+    if text.lstrip("+-").isdecimal():
+        return str(int(text))
+    return text_of(number) or text

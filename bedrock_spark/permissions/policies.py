@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from bedrock_spark.config import Config
+from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.permissions.formats import Policies
 from bedrock_spark.permissions.place import Folder, Place, run_folders
-from bedrock_spark.permissions.statement import Statement, policy
+from bedrock_spark.permissions.statement import Statement, policy, united
 from bedrock_spark.prices.run_prices import batch_model_ids
 
 _SERVICE = "bedrock.amazonaws.com"
 _CALLS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
 _KMS = ("kms:Decrypt", "kms:GenerateDataKey")
 _READ = ("s3:GetObject",)
+_FILES = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
 _WRITE = (
     *("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
     *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
@@ -30,14 +32,41 @@ def policies_of(config: Config, region: str | None = None) -> Policies:
     region: of the environment, if the config names none
     Raises ConfigError if the config names no Region, or no run folder in S3.
     """
-    place = Place.of(config, region)
-    role = config.batch.role_arn
+    return policies_of_all([config], region)
+
+
+def policies_of_all(
+    configs: Sequence[Config], region: str | None = None, folder: str | None = None
+) -> Policies:
+    """Return the least policies for several runs, such as the stages of a config, together.
+
+    folder: of the stages, in which their report is
+    Raises as `policies_of`, and ConfigError if they name several service roles.
+    """
+    roles = list(dict.fromkeys(config.batch.role_arn for config in configs))
+    if len(roles) > 1:
+        raise ConfigError(
+            f"batch.role_arn: the stages name {' and '.join(roles)}: print the policies of each "
+            "stage by --stage"
+        )
+    places = [(config, Place.of(config, region)) for config in configs]
+
+    above = Folder.of(folder)
+
+    def caller(config: Config, place: Place) -> Iterator[Statement]:
+        yield from _caller(config, place)
+        if above is not None:
+            yield Statement("RunFolder", _FILES, [above.objects(place.partition)])
+
+    def together(make: Callable[[Config, Place], Iterable[Statement]]) -> dict[str, Any]:
+        return policy(united(s for config, place in places for s in make(config, place)))
+
     return Policies(
-        role_arn=role,
-        caller=policy(list(_caller(config, place))),
-        spark=policy(list(_spark(config, place))),
-        trust=policy([_trust(place)]),
-        service_role=policy(list(_service_role(config, place))),
+        role_arn=roles[0],
+        caller=together(caller),
+        spark=together(_spark),
+        trust=together(lambda _, place: [_trust(place)]),
+        service_role=together(_service_role),
     )
 
 
@@ -61,8 +90,7 @@ def _caller(config: Config, place: Place) -> Iterator[Statement]:
     roles = [config.batch.role_arn, *(t.role_arn for t in config.targets if t.role_arn)]
     passed = {"StringEquals": {"iam:PassedToService": _SERVICE}}
     yield Statement("PassTheServiceRole", ["iam:PassRole"], roles, passed)
-    files = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
-    yield Statement("RunFolder", files, [f.objects(partition) for f in folders])
+    yield Statement("RunFolder", _FILES, [f.objects(partition) for f in folders])
     # No condition on the prefix: else S3 answers 403, not 404, if an object does not exist.
     listing = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
     yield Statement("BucketOfTheRunFolder", listing, [f.bucket_arn(partition) for f in folders])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html
 _VERSION = "2012-10-17"
+_DIGITS = "0123456789"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,27 @@ class Statement:
 def policy(statements: Sequence[Statement]) -> dict[str, Any]:
     """Return a policy of statements."""
     return {"Version": _VERSION, "Statement": [s.as_json() for s in statements]}
+
+
+def united(statements: Iterable[Statement]) -> list[Statement]:
+    """Return statements of which those of one name and one condition are one."""
+    found: list[Statement] = []
+    for each in statements:
+        names = [other.sid for other in found]
+        alike = [
+            place
+            for place, other in enumerate(found)
+            if other.sid.rstrip(_DIGITS) == each.sid and other.condition == each.condition
+        ]
+        if alike:
+            other = found[alike[0]]
+            actions = list(dict.fromkeys([*other.actions, *each.actions]))
+            resources = list(dict.fromkeys([*other.resources, *each.resources]))
+            found[alike[0]] = replace(other, actions=actions, resources=resources)
+        else:
+            count = sum(name.rstrip(_DIGITS) == each.sid for name in names)
+            found.append(replace(each, sid=f"{each.sid}{count + 1}") if count else each)
+    return found
 
 
 def _one_or_all(values: Sequence[str]) -> str | list[str]:

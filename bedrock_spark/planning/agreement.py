@@ -89,7 +89,7 @@ class Agreement:
         self._refuse(run, _changes_of(then, found, manifest))
 
     def _refuse(self, run: Run, changes: Iterable[str]) -> None:
-        said = f"this is not what {self.name} agreed on, and nothing was submitted"
+        said = f"this is not what {self.name} agreed on, so nothing is submitted"
         lines = "".join(f"\n  {change}" for change in changes)
         raise OtherPlanError(
             f"{run.storage.uri}: {said}:{lines}\nTo agree on what is now, make a new plan: "

@@ -162,7 +162,7 @@ def _why(
     if prepared.is_written:
         return []
     if prepared.why_asked:
-        return why_unknown(prepared.why_asked, prepared.known_keys, earlier, changes)
+        return why_unknown(prepared.why_asked, prepared.known_keys, config, earlier, changes)
     return why_all(source.records + source.shared, config, earlier, changes)
 
 

@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING
 
 from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock, SystemClock
-from bedrock_spark.config import Config
+from bedrock_spark.config import Config, parse_config
 from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.errors import OtherRunError, RunFolderError, StorageError
 from bedrock_spark.model_check import ask_models
-from bedrock_spark.planning.earlier import find_earlier
+from bedrock_spark.planning.earlier import EarlierRun, find_earlier
 from bedrock_spark.planning.make import Comparison, make_plan, prepared_of, refusal_of
 from bedrock_spark.planning.values import Plan, Refusal
 from bedrock_spark.progress import Observer, ignore_progress
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.manifest import read_manifest
 from bedrock_spark.run_folder.prepared import Prepared
 from bedrock_spark.run_folder.run import Run, new_run, open_run
+from bedrock_spark.storage import open_storage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from bedrock_spark.spark.prepare.known_keys import EarlierRows
 
 
 def plan(
@@ -52,7 +57,7 @@ def plan(
         prepared = prepared_of(run, manifest)
     else:
         session = spark(run.config) if callable(spark) else spark
-        prepared = _rehearsed(session, run, df, observe)
+        prepared = _rehearsed(session, run, df, observe, clock, compared.earlier)
     return make_plan(run, prepared, ask_models(run), clock.now(), output_tokens, compared)
 
 
@@ -75,9 +80,36 @@ def _compared(run: Run, against: str | None, refusals: tuple[Refusal, ...]) -> C
         return Comparison(None, refusals, (note,))
 
 
-def _rehearsed(spark: SparkSession, run: Run, df: DataFrame | None, observe: Observer) -> Prepared:
+def _rehearsed(
+    spark: SparkSession,
+    run: Run,
+    df: DataFrame | None,
+    observe: Observer,
+    clock: Clock,
+    earlier: EarlierRun | None,
+) -> Prepared:
     from bedrock_spark.spark.errors import stage_errors
     from bedrock_spark.spark.prepare.rehearsal import rehearse
 
     with stage_errors("plan"):
-        return rehearse(spark, run, df, observe)
+        rows = None if earlier is None else _rows_of(earlier, run)
+        return rehearse(spark, run, df, observe, clock, rows)
+
+
+def _rows_of(earlier: EarlierRun, run: Run) -> EarlierRows | None:
+    """Return the rows of an earlier run, to tell which rows are new.
+
+    None if nothing is looked up, if the keys of both runs cannot be compared, or if it has not
+    collected all its rows.
+    """
+    from bedrock_spark.spark.prepare.known_keys import EarlierRows
+
+    answers, key, manifest = run.config.answers, run.config.source.key, earlier.manifest
+    if answers is None or not answers.is_read or not key or manifest is None:
+        return None
+    storage = open_storage(earlier.run_uri, run.aws)
+    before = parse_config(newest_config(storage, earlier.description["config"]))
+    is_collected = storage.list(layout.RECONCILIATION_FILE)
+    if before.source.key != key or not is_collected:
+        return None
+    return EarlierRows(storage, manifest, before.results, key)

@@ -194,6 +194,7 @@ class Plan(_Part):
         rows = [
             ("rows", f"{self.source.rows:,}"),
             ("records", f"{self.source.records:,}"),
+            *([("kept answers", f"{self.source.kept:,}")] if self.source.kept else []),
             ("rejected rows", f"{self.source.rejected:,}"),
             *(("asked because of", f"{w.reason}: {w.rows:,} rows") for w in self.why),
             ("shards", f"{self.shards.shards:,}"),

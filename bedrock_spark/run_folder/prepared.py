@@ -11,6 +11,14 @@ from bedrock_spark.shards.lines import ShardLine
 
 
 @dataclass(frozen=True)
+class KnownKeys:
+    """Rows that are asked whose key the last run had: with an answer that is ok, and without."""
+
+    answered: int
+    unanswered: int
+
+
+@dataclass(frozen=True)
 class Prepared:
     """The rows of a source, and the shards that they are cut into.
 
@@ -24,8 +32,8 @@ class Prepared:
     left: the records that a run would still ask, if they are written; None if it is not known
     kept: rows that are not asked, because their answers were kept; why_asked: with a store of
         answers, the other rows by why no kept answer was used
-    known_keys: how many of these other rows have a key that the last run of the source had; None
-        if it is not known
+    known_keys: those of these other rows whose key the last run of the source had; None if it is
+        not known
     """
 
     rows: int
@@ -39,4 +47,4 @@ class Prepared:
     left: int | None = None
     kept: int = 0
     why_asked: Mapping[str, int] = field(default_factory=dict)
-    known_keys: int | None = None
+    known_keys: KnownKeys | None = None

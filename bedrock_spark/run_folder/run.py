@@ -34,7 +34,7 @@ from bedrock_spark.aws.clients import AwsSettings, bedrock_client, region_here
 from bedrock_spark.aws.model_family import ask_family, hides_family
 from bedrock_spark.clock import Clock, iso_time
 from bedrock_spark.config import Config, parse_config
-from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
+from bedrock_spark.errors import ConfigError, ObjectChangedError
 from bedrock_spark.families import converse_reason
 from bedrock_spark.prices import ModelPrices, RunPrices, prices_of_run
 from bedrock_spark.prices.run_prices import Find
@@ -61,6 +61,7 @@ from bedrock_spark.run_folder.source_run import (
     with_recorded_columns,
     with_run_columns,
 )
+from bedrock_spark.run_folder.stages_file import no_run, read_stage_names
 from bedrock_spark.storage import Storage, calls_at_once, open_storage
 
 _SLUG_LENGTH = 20
@@ -131,6 +132,8 @@ def open_run(config: Config, clock: Clock) -> Run:
     if data is None:
         if is_fixed(storage):
             raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
+        if read_stage_names(storage) is not None:
+            raise no_run(storage)
         return replace(new_run(config, clock), is_first=True)
     description = parse_run_file(data, storage)
     known = _with_family_recorded(config, description["config"])
@@ -163,7 +166,7 @@ def find_run(
     storage = open_storage(run_uri, AwsSettings(region, endpoint_url))
     data = read_run_file(storage, needs)
     if data is None:
-        raise RunFolderError(f"{run_uri}: holds no run; there is no {layout.RUN_FILE}")
+        raise no_run(storage)
     description = parse_run_file(data, storage)
     config = parse_config(newest_config(storage, description["config"]))
     config = config.model_copy(update={"endpoint_url": endpoint_url or config.endpoint_url})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark import TaskContext
@@ -13,7 +12,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from bedrock_spark.config import SourceConfig
-from bedrock_spark.config.secrets import FromEnvironment
 from bedrock_spark.pairs.compact import compact, compact_schema
 from bedrock_spark.pairs.read_results import ResultFiles
 from bedrock_spark.pairs.sides import Column, Side
@@ -21,10 +19,7 @@ from bedrock_spark.pairs.tally import Question, Tally, tally
 from bedrock_spark.schema import quote_name
 from bedrock_spark.spark.prepare.source import read_source
 
-if TYPE_CHECKING:
-    from bedrock_spark.comparing.gold import Gold
-
-# A task sorts so many compact rows, of some 150 bytes.
+# A task sorts so many compact rows, of some 150 bytes in Java.
 _ROWS_OF_A_TASK = 500_000
 _DDL = {pa.int64(): "bigint", pa.int8(): "tinyint", pa.float64(): "double", pa.string(): "string"}
 
@@ -65,17 +60,15 @@ def tally_on_spark(
     return found
 
 
-def gold_frame(spark: SparkSession, gold: Gold) -> tuple[DataFrame, pa.Schema]:
-    """Return the true values as a DataFrame, and its types in Arrow. Raises ConfigError."""
-    frame = gold.frame
+def truth_frame(
+    spark: SparkSession, frame: DataFrame | None, source: SourceConfig | None
+) -> tuple[DataFrame, pa.Schema]:
+    """Return true values as a DataFrame, and its types in Arrow. Raises ConfigError.
+
+    frame: of the caller; if it is None, the source is read
+    """
     if frame is None:
-        options: dict[str, str | FromEnvironment] = {"header": "true"} if gold.form == "csv" else {}
-        source = (
-            SourceConfig(table=gold.name)
-            if gold.path is None
-            else SourceConfig(path=gold.path, format=gold.form, options=options)
-        )
-        frame = read_source(spark, source)
+        frame = read_source(spark, source or SourceConfig())
     return frame, to_arrow_schema(frame.schema)
 
 

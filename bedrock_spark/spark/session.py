@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import resources
 from importlib.util import find_spec
@@ -41,11 +41,14 @@ _java: list[JavaProcess] = []
 
 
 def spark_session(
-    config: Config | None = None, say: Callable[[str], None] = lambda _: None
+    config: Config | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    others: Sequence[Config] = (),
 ) -> SparkSession:
     """Return the session of this process, or start one.
 
     config: what the session is for; it decides which connectors are added
+    others: further configs that the session is for, too: those of other stages
     say: is called with lines about what takes time
     Raises ConfigError if Spark or Java is missing, or a connector cannot be had.
     """
@@ -70,7 +73,7 @@ def spark_session(
             return builder.getOrCreate()
     started = time.monotonic()
     say("spark     starting")
-    session = _start(builder, config, say)
+    session = _start(builder, [*([config] if config is not None else []), *others], say)
     say(f"spark     {session.version}, ready in {time.monotonic() - started:.1f} s")
     return session
 
@@ -100,7 +103,7 @@ def end_session() -> None:
 atexit.register(end_session)
 
 
-def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> SparkSession:
+def _start(builder: Any, configs: Sequence[Config], say: Callable[[str], None]) -> SparkSession:
     from pyspark.find_spark_home import _find_spark_home
 
     from bedrock_spark.spark.local.java_process import JavaNotStartedError, JavaProcess
@@ -118,7 +121,7 @@ def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> S
     log_config = folder / _LOG_CONFIG
     log_config.write_bytes(resources.files(__package__).joinpath(_LOG_CONFIG).read_bytes())
     plan = plan_session(
-        config,
+        configs,
         os.environ,
         spark_home=Path(_find_spark_home()),
         folder=folder,

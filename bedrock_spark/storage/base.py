@@ -89,7 +89,7 @@ class Storage(Protocol):
     def writer(self, key: str) -> ObjectWriter:
         """Begin an object whose bytes are written piece by piece; see `ObjectWriter`.
 
-        S3 gets them while the caller makes more of them. Memory holds about 10 MB.
+        S3 gets them while the caller makes more of them. Memory holds about 15 MB.
         """
         ...
 

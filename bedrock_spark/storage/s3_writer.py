@@ -20,11 +20,12 @@ from bedrock_spark.errors import StorageError
 log = logging.getLogger(__name__)
 
 # The bytes of a part. S3 takes 5 MiB to 5 GiB, and the last one may be smaller; 10,000 of them are
-# 50 GB. The least, because prepare writes two objects at once, and a worker holds their parts: with
-# each part more that is on its way, it needs 10 MB more.
+# 50 GB. The least, because prepare writes two objects at once, and a worker holds their parts.
 PART_BYTES = 5 * 1024 * 1024
-# How many parts are uploaded while the writer goes on. Memory holds these parts and one more.
-PARTS_BEHIND = 1
+# How many parts are uploaded while the writer goes on. Memory holds these parts and one more. Two,
+# because prepare gets its rows in batches of about 10 MB: with one, the second part of a batch
+# would wait for the first, and the latency of the store with it.
+PARTS_BEHIND = 2
 
 
 class S3Writer:

@@ -1,7 +1,6 @@
 """The Spark session of the benchmarks: two cores by default, and workers of this interpreter.
 
-Files are read in several partitions per core. By default Spark packs files into partitions of
-128 MB. If there are three of them on two cores, the third runs alone while a core is idle.
+It has the settings of the session that the command line starts on one machine.
 """
 
 from __future__ import annotations
@@ -13,19 +12,21 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
-_PARTITIONS_PER_CORE = 4
+from bedrock_spark.spark.local.one_machine import collector_options, one_machine_settings
 
 
 @contextmanager
 def bench_session(memory: str = "4g", cores: int = 2) -> Iterator[SparkSession]:
     """Provide a session that runs `cores` tasks at once; stop it after the block."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    master = f"local[{cores}]"
     spark = (
-        SparkSession.builder.master(f"local[{cores}]")
+        SparkSession.builder.master(master)
+        .config(map=one_machine_settings(master))
+        .config("spark.driver.defaultJavaOptions", " ".join(collector_options(())))
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", memory)
-        .config("spark.sql.files.minPartitionNum", cores * _PARTITIONS_PER_CORE)
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")

@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bedrock_spark import compare
+from bedrock_spark.comparing.page import page_html
 from bedrock_spark.page import Sample, render
 from bedrock_spark.report import Ending
+from tests.unit.comparing.doc_runs import write_doc_runs
 from tests.unit.page.numbers import missing_numbers
 from tests.unit.page.reports import FAILED, HOSTILE, jobs_of, report_json
 
@@ -139,6 +143,32 @@ def test_only_one_drawing_of_the_flow_is_shown(
         )
         assert min(sizes) >= 9
         page.context.close()
+
+
+@pytest.mark.parametrize("width", [PHONE, SCREEN])
+def test_the_page_of_a_comparison_fits_and_can_be_read(
+    browser: Browser, tmp_path: Path, width: int
+) -> None:
+    """Wide tables scroll in themselves, by the keyboard too; texts of rows are texts."""
+    write_doc_runs(tmp_path)
+    runs = [str(tmp_path / "runs" / name) for name in ("nova", "haiku")]
+    keys = [f"T-{number}" for number in range(12)]
+    gold = pa.table({"ticket_id": keys, "label": [HOSTILE] * 12})
+    found = compare(*runs, samples=5, gold=gold, gold_column="label")
+    path = tmp_path / "compare.html"
+    path.write_text(page_html(found), encoding="utf-8")
+    page, noted = opened(browser, path, width, "dark")
+    assert noted == [path.as_uri()]
+    assert page.locator("script").count() == 0
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    text = page.inner_text("main")
+    assert HOSTILE in text
+    assert found.different is not None
+    assert f"of {found.different.of:,} rows have the same outcome" in text
+    boxes = page.locator("section > div").evaluate_all("all => all.map(e => e.tabIndex)")
+    assert set(boxes) == {0}
+    page.context.close()
 
 
 def luminance(color: str) -> float:

@@ -149,6 +149,7 @@ def test_what_would_end_a_run_stands_in_the_plan(
     assert local.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
 
 
+@pytest.mark.long
 def test_what_was_agreed_is_what_runs(
     spark: SparkSession, bedrock: Start, rows: DataFrame, tmp_path: Path
 ) -> None:

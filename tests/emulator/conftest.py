@@ -10,12 +10,20 @@ from hypothesis import settings
 from bedrock_emulator import LocalBedrock
 
 from .kit import Kit
+from .preloaded import preloaded_emulators
 
 # As in tests/unit: no test may fail because the machine is slow.
 settings.register_profile(
     "emulator", max_examples=80, deadline=None, derandomize=True, database=None
 )
 settings.load_profile("emulator")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def preloaded() -> Iterator[None]:
+    """Start no emulator as a process with imports of its own."""
+    with preloaded_emulators():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
-from bedrock_emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock, local
 from bedrock_emulator.command import emulator
 from bedrock_emulator.wire.service_model import routes
 
@@ -32,6 +32,12 @@ S3_AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=local/20240501/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=00"
 )
+
+
+@pytest.fixture(autouse=True)
+def real_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start emulators as a user's program does."""
+    monkeypatch.setattr(local, "subprocess", subprocess)
 
 
 def test_it_listens_on_loopback_only(kit: Kit) -> None:

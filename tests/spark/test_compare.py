@@ -106,7 +106,8 @@ def test_true_values_have_the_same_numbers(
     assert found.gold[0].accuracy.count > 0
     frame = spark.createDataFrame(GOLD.to_pylist(), "nr int, truth string, score float")
     frame.createOrReplaceTempView("true_values")
-    for gold in (GOLD, frame, "true_values"):
+    assert_same(compare(*uris, gold=frame, **options), found)  # a DataFrame has its session
+    for gold in (GOLD, "true_values"):
         assert_same(compare(*uris, gold=gold, spark=spark, engine="spark", **options), found)
 
 

@@ -35,7 +35,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             )
 
         monkeypatch.setattr(Pipeline, "open", opened)
-        return bedrock_spark.run(None, None, {}, **options)  # type: ignore[arg-type]
+        return bedrock_spark.run(None, None, make_config(), **options)  # type: ignore[arg-type]
 
     return run
 

@@ -203,7 +203,7 @@ LEDGER = [
 ]
 JOB_OUTPUT = f"output/{SHARD}/a1-abc/job1/{SHARD}.jsonl.out"
 CALLS: list[tuple[Callable[[SmallRun], Callable[[], object]], list[str]]] = [
-    (open_new, [*OPEN, "scan manifest.json", "scan ledger/"]),
+    (open_new, [*OPEN, "scan manifest.json", "scan ledger/", "read_if_present stages.json"]),
     (begin_new, ["replace run.json", "replace prices.json"]),
     (
         commit_prepare,

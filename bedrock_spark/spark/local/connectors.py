@@ -8,7 +8,7 @@ has Netty and SLF4J itself, in other versions, so theirs are left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,11 +98,12 @@ def installed(spark_home: Path, user: UserSettings, class_path: str = "") -> Ins
     )
 
 
-def uses_s3(config: Config, user: UserSettings) -> bool:
+def uses_s3(configs: Sequence[Config], user: UserSettings) -> bool:
     """Tell whether Spark itself reads or writes in S3. The run folder does not count."""
+    sources, results = [c.source for c in configs], [c.results for c in configs]
     named = [
-        *(config.source.path, config.source.table, config.source.sql),
-        *(config.results.path, config.results.table),
+        *(text for each in sources for text in (each.path, each.table, each.sql)),
+        *(text for each in results for text in (each.path, each.table)),
         *(value for name, value in user.settings.items() if name.endswith((".warehouse", ".dir"))),
     ]
     return any(_S3_URI.search(text) for text in named if text)
@@ -132,13 +133,15 @@ def s3_connector(here: Installed) -> Connector | None:
     return Connector(name, (hadoop_aws, *modules), megabytes, excludes)
 
 
-def lake_connectors(config: Config, user: UserSettings, here: Installed) -> list[Connector]:
-    """Return what the table formats of a config need.
+def lake_connectors(
+    configs: Sequence[Config], user: UserSettings, here: Installed
+) -> list[Connector]:
+    """Return what the table formats of configs need.
 
     Raises ConfigError if no release of the format works with this Spark, and the user adds none.
     """
     connectors = []
-    formats = set(_formats(config, user))
+    formats = {name for config in configs for name in _formats(config, user)}
     if "delta" in formats:
         packages = _packages("delta", DELTA, re.compile(r"delta-(spark|core)"), here)
         settings = {"spark.sql.catalog.spark_catalog": _DELTA_CATALOG}

@@ -1,4 +1,4 @@
-"""Plan a session of our own: the user's settings, and what the config needs besides.
+"""Plan a session of our own: the user's settings, and what the config and one machine need besides.
 
 What is a list (packages, extensions, Java options) is added to the user's; anything else that the
 user sets stays as it is. On a cluster nothing is added: what a config needs is installed there.
@@ -24,6 +24,7 @@ from bedrock_spark.spark.local.connectors import (
     s3_connector,
     uses_s3,
 )
+from bedrock_spark.spark.local.one_machine import collector_options, one_machine_settings
 from bedrock_spark.spark.local.s3a import (
     OWN_CREDENTIALS,
     Credentials,
@@ -33,6 +34,9 @@ from bedrock_spark.spark.local.s3a import (
 from bedrock_spark.spark.local.user_settings import UserSettings, read_user_settings
 
 _JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
+# Where else options of Java may be.
+_OTHER_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+_JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
 _SUBMIT_ARGS = "PYSPARK_SUBMIT_ARGS"
 
 
@@ -50,14 +54,14 @@ class SessionPlan:
 
 
 def plan_session(
-    config: Config | None,
+    configs: Sequence[Config],
     environment: Mapping[str, str],
     *,
     spark_home: Path,
     folder: Path,
     java_options: Sequence[str] = (),
 ) -> SessionPlan:
-    """Plan the session for a config.
+    """Plan the session for some configs; for none, only what every session gets.
 
     folder: an existing folder for files that the session needs
     java_options: more options of Java
@@ -67,10 +71,13 @@ def plan_session(
     here = installed(spark_home, user, environment.get("SPARK_DIST_CLASSPATH", ""))
     connectors, credentials = [], Credentials({}, (), {})
     settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
-    if config is not None and is_local(user):
-        connectors = _connectors(config, user, here)
-        if uses_s3(config, user) and (has_s3a(here) or any(c.is_s3 for c in connectors)):
-            aws = AwsSettings(config.batch.region, config.endpoint_url)
+    if is_local(user) and (own := one_machine_settings(user.get("spark.master"))):
+        settings |= own
+        java_options = [*java_options, *_collector_options(user, environment)]
+    if configs and is_local(user):
+        connectors = _connectors(configs, user, here)
+        if uses_s3(configs, user) and (has_s3a(here) or any(c.is_s3 for c in connectors)):
+            aws = AwsSettings(configs[0].batch.region, configs[0].endpoint_url)
             settings |= s3a_settings(aws, here.hadoop)
             if not any(user.get(name) for name in OWN_CREDENTIALS):
                 credentials = boto3_credentials(here.hadoop, folder)
@@ -89,9 +96,14 @@ def plan_session(
     return SessionPlan(settings | lists, variables, fetches)
 
 
-def _connectors(config: Config, user: UserSettings, here: Installed) -> list[Connector]:
-    s3 = s3_connector(here) if uses_s3(config, user) else None
-    return [*lake_connectors(config, user, here), *([s3] if s3 is not None else [])]
+def _collector_options(user: UserSettings, environment: Mapping[str, str]) -> tuple[str, ...]:
+    given = [user.get(name) for name in (_JAVA_OPTIONS, _OTHER_JAVA_OPTIONS)]
+    return collector_options([*given, *map(environment.get, _JAVA_VARIABLES)])
+
+
+def _connectors(configs: Sequence[Config], user: UserSettings, here: Installed) -> list[Connector]:
+    s3 = s3_connector(here) if uses_s3(configs, user) else None
+    return [*lake_connectors(configs, user, here), *([s3] if s3 is not None else [])]
 
 
 def _lists(

@@ -19,12 +19,13 @@ from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import Shard, shard_of
-from bedrock_spark.run_folder.prepared import Prepared
+from bedrock_spark.run_folder.prepared import KnownKeys, Prepared
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import read_shard
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.spark.prepare.kept_files import KeptSink, KeptUnits
-from bedrock_spark.spark.prepare.lookup import Lookup
+from bedrock_spark.spark.prepare.known_keys import EarlierRows
+from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.lookup_task import LookupTask
 from bedrock_spark.spark.prepare.refused_rows import reasons_of, refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning
@@ -47,8 +48,12 @@ def rehearse(
     df: DataFrame | None = None,
     observe: Observer = ignore_progress,
     clock: Clock | None = None,
+    earlier: EarlierRows | None = None,
 ) -> Prepared:
     """Return what prepare would write; write nothing. Reads the whole source, as prepare does.
+
+    clock: says how old kept answers are
+    earlier: the rows of the last run, to tell which rows that are asked are new
 
     Raises ConfigError, SourceError and PlanError for what prepare refuses before it reads all rows.
     """
@@ -70,6 +75,7 @@ def rehearse(
             )
             with lookup.looked_up(size, tasks) as looked:
                 summaries = repartitioning.write_buckets(looked.size, tasks, identified=looked.rows)
+                known = _known_keys(spark, earlier, rows, looked)
     return Prepared(
         rows=sum(bucket["rows"] for bucket in summaries) + looked.kept_rows,
         rejected=sum(bucket["rejected"] for bucket in summaries),
@@ -80,7 +86,21 @@ def rehearse(
         source=table.state,
         kept=looked.kept_rows,
         why_asked=looked.why_asked(sum(b["rows"] - b["rejected"] for b in summaries)),
+        known_keys=known,
     )
+
+
+def _known_keys(
+    spark: SparkSession, earlier: EarlierRows | None, rows: DataFrame, looked: Looked
+) -> KnownKeys | None:
+    """Count the rows that go on whose key the earlier run had."""
+    if earlier is None or not looked.is_read:
+        return None
+    if looked.rows is not None:
+        return earlier.count_in(spark, looked.rows)
+    found = earlier.count_in(spark, rows)
+    # The store is empty: it has no answer of that run, whatever its results say.
+    return None if found is None else KnownKeys(0, found.answered + found.unanswered)
 
 
 @dataclass(frozen=True)

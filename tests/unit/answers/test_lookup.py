@@ -219,7 +219,7 @@ def test_what_duckdb_or_spark_wrote_is_read_without_statistics_and_order(tmp_pat
 
 def test_a_store_in_s3_is_read_by_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is not small is not read whole."""
-    monkeypatch.setattr("bedrock_spark.answers.read._WHOLE_BYTES", 0)
+    monkeypatch.setattr("bedrock_spark.answers.read.WHOLE_BYTES", 0)
     with s3_in_process():
         storage = S3Storage("s3://bucket/answers", AwsSettings("us-east-1", None))
         file = write(storage, [answer(str(number), f"a{number}") for number in range(50)])

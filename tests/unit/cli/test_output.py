@@ -31,11 +31,12 @@ STAGE_NAMES = ("run", "prepare", "submit", "advance", "collect", "fallback")
 def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that runs `bedrock-spark run x.yaml` with this stage in its place."""
     pipeline = SimpleNamespace(run=SimpleNamespace(config=make_config()))
-    monkeypatch.setattr(stages, "check_config", lambda *_: make_config())
+    monkeypatch.setattr(stages, "check_stages", lambda *_: None)
+    monkeypatch.setattr(stages, "config_of_run", lambda *_: make_config())
     monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: pipeline)
     monkeypatch.setattr(stages, "describe_interrupt", lambda _: "interrupted")
 
-    def run(stage: stages.Stage, *options: str) -> Any:
+    def run(stage: stages.Work, *options: str) -> Any:
         perform = stages.perform
         monkeypatch.setattr(
             stages, "perform", lambda _, *args, **more: perform(stage, *args, **more)
@@ -47,7 +48,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return run
 
 
-def ending_with(outcomes: dict[str, int], **more: Any) -> stages.Stage:
+def ending_with(outcomes: dict[str, int], **more: Any) -> stages.Work:
     """Return a stage that shows progress and ends with a report of these rows."""
 
     def stage(pipeline: Any, display: Display) -> int:
@@ -58,7 +59,7 @@ def ending_with(outcomes: dict[str, int], **more: Any) -> stages.Stage:
     return stage
 
 
-def failing_with(error: BaseException) -> stages.Stage:
+def failing_with(error: BaseException) -> stages.Work:
     def stage(*_: object) -> int:
         raise error
 
@@ -167,7 +168,7 @@ def test_each_error_ends_a_command_with_its_code(
     ],
 )
 def test_with_log_json_each_line_on_stderr_is_an_object(
-    call: Callable[..., Any], options: list[str], ends: stages.Stage, event: str | None
+    call: Callable[..., Any], options: list[str], ends: stages.Work, event: str | None
 ) -> None:
     """Progress, log records, notes and errors, each with its time, its level and the run."""
 
@@ -289,7 +290,8 @@ def test_spark_submit_takes_the_same_options(
     monkeypatch.setattr(stages, "perform", lambda *args, **more: seen.append((args, more)) or 7)
     monkeypatch.setattr(sys, "argv", ["run.py", "--config", "c.yaml", "--set", "a=1", *options])
     assert stages.perform_from_arguments(stages.run, "Run.") == 7
-    assert seen == [((stages.run, "c.yaml", ("a=1",), output), {"lease_wait": 420.0, "plan": None})]
+    more = {"lease_wait": 420.0, "plan": None, "on_stages": stages.run_stages}
+    assert seen == [((stages.run, "c.yaml", ("a=1",), output), more)]
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ def test_a_wait_for_a_lease_is_a_number_of_seconds(
 
 @pytest.mark.parametrize("stage", [stages.run, stages.prepare])
 def test_a_line_says_whether_the_model_is_asked_for_the_shape(
-    stage: stages.Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stage: stages.Work, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before Spark starts. Without any shape in the config, there is no line."""
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_spark import Comparison, compare
+from bedrock_spark import Comparison, Config, compare
 from bedrock_spark.comparing import compare_runs
 from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.run_folder import layout
@@ -291,8 +291,20 @@ def test_a_folder_of_delta_lake_needs_spark(tmp_path: Path) -> None:
     (tmp_path / "gold" / "_delta_log" / "0.json").write_text("{}")
     (tmp_path / "gold" / "a.parquet").write_bytes(b"x")
     uri = two_runs(tmp_path, ["x"], ["x"])[0]
+    options: dict[str, Any] = {"gold": str(tmp_path / "gold"), "gold_column": "label"}
     with pytest.raises(ConfigError, match="the table of true values can be compared with Spark"):
-        compare(uri, gold=str(tmp_path / "gold"), gold_column="label")
+        compare(uri, **options)
+    with pytest.raises(ConfigError, match="this table can be read with Spark only"):
+        compare(uri, **options, engine="memory")
+    asked: list[Config] = []
+
+    def start(config: Config) -> Any:
+        asked.append(config)
+        raise ConfigError("no Spark here")
+
+    with pytest.raises(ConfigError, match="no Spark here"):
+        compare(uri, **options, spark=start)
+    assert asked[0].source.format == "delta"  # so the session gets the connector
 
 
 def test_a_damaged_file_of_true_values_is_named(tmp_path: Path) -> None:
@@ -300,3 +312,10 @@ def test_a_damaged_file_of_true_values_is_named(tmp_path: Path) -> None:
     uri = two_runs(tmp_path, ["x"], ["x"])[0]
     with pytest.raises(ConfigError, match=r"gold.parquet: cannot be read as parquet"):
         compare(uri, gold=str(tmp_path / "gold.parquet"), gold_column="label")
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    uris = two_runs(tmp_path, ["x"] * 4, ["x"] * 4)
+    (tmp_path / "b" / layout.results_key("shard-00001-00")).write_bytes(b"no parquet")
+    with pytest.raises(RunFolderError, match="results of shard-00001-00 are damaged"):
+        compare(*uris)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -90,3 +91,13 @@ def test_a_matrix_adds_up_what_it_does_not_name() -> None:
     assert table.rows[0] == ("0", "20", *["0"] * 9, "3", "2")
     assert table.rows[-1] == ("(others)", *["0"] * 11, str(20 - 10 + 20 - 11))
     assert table.note == "4 rows with labels that fewer than 3 rows have"
+
+
+def test_the_cost_of_a_row_is_in_dollars(tmp_path: Path) -> None:
+    types = {**TYPES, "cost_usd": pa.float64()}
+    for name, cost in (("a", 0.0000123), ("b", 0.0000023)):
+        own = [{**row, "cost_usd": cost} for row in rows(["x", "x"])]
+        write_run(tmp_path / name, own, types)
+    said = run(str(tmp_path / "a"), str(tmp_path / "b"))
+    (line,) = (line.split() for line in said.splitlines() if "cost_usd" in line)
+    assert line[3:7] == ["2", "$0.000012", "$0.0000023", "-$0.000010"]

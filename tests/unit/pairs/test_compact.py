@@ -33,6 +33,7 @@ def hashes(values: pa.Array, column: Column, place: Place = Place.A) -> list[int
         pa.array([Decimal("5.00"), Decimal(0)]),
         pa.array(["5", "0"]),
         pa.array(["5.0", "0.00"]),
+        pa.array(["+05", "-0"]),
     ],
     ids=lambda values: str(values.type),
 )
@@ -95,7 +96,15 @@ def test_columns_of_a_key_are_not_run_together() -> None:
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [("1.5", 1.5), ("x", None), (True, None), (float("nan"), None), (1e300, None), (None, None)],
+    [
+        ("1.5", 1.5),
+        ("x", None),
+        ("1_0", None),
+        (True, None),
+        (float("nan"), None),
+        (1e300, None),
+        (None, None),
+    ],
 )
 def test_what_is_a_number(value: Any, number: float | None) -> None:
     assert number_of(value) == number

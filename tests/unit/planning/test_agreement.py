@@ -62,7 +62,7 @@ def refused(call: Callable[[], object]) -> list[str]:
     with pytest.raises(OtherPlanError) as caught:
         call()
     first, *lines, last = str(caught.value).splitlines()
-    assert "this is not what plan.json agreed on, and nothing was submitted:" in first
+    assert "this is not what plan.json agreed on, so nothing is submitted:" in first
     assert "bedrock-spark plan CONFIG --out FILE" in last
     assert caught.value.exit_code == ExitCode.CONFIG
     return [line.strip() for line in lines]

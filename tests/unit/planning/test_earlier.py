@@ -23,7 +23,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, SourceState, commit_manifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from tests.models import NOVA
-from tests.unit.fakes import FakeClock, make_config
+from tests.unit.fakes import FakeClock, make_config, report_json
 
 SOURCE = {"format": "parquet", "path": "s3://lake/tickets", "key": ["id"]}
 BEGUN = 1_800_000_000.0
@@ -56,7 +56,7 @@ def prepared(folder: Path, at: float = BEGUN, **sections: Any) -> Run:
 
 
 def report_on(run: Run, **values: Any) -> None:
-    data = json.dumps({**REPORT, "run_id": run.run_id, **values})
+    data = json.dumps(report_json(**{**REPORT, "run_id": run.run_id, **values}))
     run.storage.write(layout.REPORT_FILE, data.encode())
 
 

@@ -12,7 +12,7 @@ import pytest
 from bedrock_spark.planning.left import left_to_ask
 from bedrock_spark.run_folder import layout
 from tests.unit.fake_run import RUN_ID, FakeRun
-from tests.unit.fakes import CLAUDE, make_config
+from tests.unit.fakes import CLAUDE, make_config, report_json
 
 # One small shard: the fallback has to ask its records.
 RECORDS = [30, 20, 5]
@@ -20,7 +20,7 @@ RECORDS = [30, 20, 5]
 
 def collected(fake: FakeRun, unanswered: int) -> None:
     """Write what a collect leaves."""
-    report = {"version": 1, "run_id": RUN_ID, "unanswered": unanswered, "outcomes": {"ok": 1}}
+    report = report_json(run_id=RUN_ID, unanswered=unanswered, outcomes={"ok": 1})
     fake.run.storage.write(layout.REPORT_FILE, json.dumps(report).encode())
     fake.run.storage.write(layout.RECONCILIATION_FILE, b"x")
 

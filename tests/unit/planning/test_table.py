@@ -44,6 +44,18 @@ def test_numbers_that_nothing_measures_or_bounds_are_intervals() -> None:
     assert lines[-2:] == ["note         a", "             b"]
 
 
+def test_kept_answers_are_not_asked() -> None:
+    """If all are kept, there is no job, and nothing to pay for."""
+    source = PLAN.source.model_copy(update={"kept": 1_000, "records": 1_997})
+    plan = PLAN.model_copy(update={"source": source})
+    assert printed(plan)[0].startswith("rows         3,000: 1,997 records, 1,000 kept, 1 shares")
+    assert "kept answers" in plan._repr_html_()
+    none = PLAN.shards.model_copy(update={"shards": 0})
+    whole = plan.model_copy(update={"shards": none, "pays": False, "to_ask": 0})
+    assert "jobs         none: no record is asked" in printed(whole)
+    assert "nothing to pay for" in closing_sentence(whole)
+
+
 @pytest.mark.parametrize(
     ("cost", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.spark.local import connectors
+from bedrock_spark.spark.local.one_machine import one_machine_settings
 from bedrock_spark.spark.local.plan import SessionPlan, plan_session
 from tests.sources_doc import LAKEHOUSE, packages_for
 from tests.unit.fakes import config_values
@@ -40,11 +42,11 @@ def plan(
     tmp_path: Path, sections: dict[str, Any] | None = None, version: str = "4.3.0",
     arguments: str = "pyspark-shell", jars: tuple[str, ...] = (), **variables: str,
 ) -> SessionPlan:  # fmt: skip
-    config: Config | None = None
+    configs: list[Config] = []
     if sections is not None:
-        config = parse_config({**config_values(), **sections})
+        configs.append(parse_config({**config_values(), **sections}))
     return plan_session(
-        config,
+        configs,
         {"PYSPARK_SUBMIT_ARGS": arguments, **variables},
         spark_home=spark_home(tmp_path, version, *jars),
         folder=tmp_path,
@@ -87,9 +89,62 @@ def test_nothing_is_added_without_need(tmp_path: Path, sections: dict[str, Any] 
     """The run folder in S3 is read by boto3, so it needs no connector."""
     planned = plan(tmp_path, sections)
     assert planned.fetches == ()
-    assert set(planned.settings) == {
+    assert set(planned.settings) - set(one_machine_settings(None)) == {
         "spark.ui.enabled", "spark.ui.showConsoleProgress", "spark.driver.defaultJavaOptions"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "partitions"),
+    [
+        ("pyspark-shell", 4 * (os.cpu_count() or 1)),
+        ("--master local[*] pyspark-shell", 4 * (os.cpu_count() or 1)),
+        ("--master local pyspark-shell", 4),
+        ("--master local[3] pyspark-shell", 12),
+        ("--master local[3,5] pyspark-shell", 12),
+        ("--master local-cluster[2,1,1024] pyspark-shell", None),
+        ("--master yarn pyspark-shell", None),
+        ("--remote sc://host pyspark-shell", None),
+    ],
+)
+def test_one_machine_gets_settings_for_its_cores(
+    tmp_path: Path, arguments: str, partitions: int | None
+) -> None:
+    """Where there are executors, a lost one is replaced: there its steps may be done again."""
+    settings = plan(tmp_path, LOCAL_SOURCE, arguments=arguments).settings
+    names = set(one_machine_settings(None)) & set(settings)
+    if partitions is None:
+        assert not names
+        assert "GC" not in settings["spark.driver.defaultJavaOptions"]
+        return
+    assert names == set(one_machine_settings(None))
+    assert settings["spark.sql.files.minPartitionNum"] == str(partitions)
+    checksum = settings["spark.sql.shuffle.orderIndependentChecksum.enabled"]
+    assert (checksum, settings["spark.stage.maxConsecutiveAttempts"]) == ("false", "1")
+    assert "-XX:+UseParallelGC" in settings["spark.driver.defaultJavaOptions"].split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        ("--conf spark.driver.defaultJavaOptions=-XX:+UseZGC pyspark-shell", {}),
+        ("--driver-java-options '-Da=1 -XX:+UseG1GC' pyspark-shell", {}),
+        ("pyspark-shell", {"JAVA_TOOL_OPTIONS": "-XX:+UseSerialGC"}),
+    ],
+)
+def test_a_garbage_collector_that_the_user_chose_stays(
+    tmp_path: Path, arguments: str, variables: dict[str, str]
+) -> None:
+    """With two of them, Java does not start."""
+    planned = plan(tmp_path, LOCAL_SOURCE, arguments=arguments, **variables)
+    options = planned.settings["spark.driver.defaultJavaOptions"]
+    assert "ParallelGC" not in options
+    assert "GCOverheadLimit" not in options
+
+
+def test_settings_of_the_user_stay_on_one_machine(tmp_path: Path) -> None:
+    arguments = "--conf spark.shuffle.compress=true pyspark-shell"
+    assert "spark.shuffle.compress" not in plan(tmp_path, arguments=arguments).settings
 
 
 @pytest.mark.parametrize("version", HADOOP)

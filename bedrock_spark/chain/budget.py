@@ -1,0 +1,63 @@
+"""One budget for all stages: a stage may cost what the others have left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.check import check_config
+from bedrock_spark.check_stages import Stage, Stages, check_stages
+from bedrock_spark.config import Config
+from bedrock_spark.config.load import AnyConfig
+from bedrock_spark.config.stages import split_reference
+from bedrock_spark.run_folder.report_file import read_report
+from bedrock_spark.run_folder.run_file import parse_run_file, read_run_file
+from bedrock_spark.storage import open_storage
+
+# A config holds no budget of zero. With this one nothing can be asked.
+_NOTHING = Decimal("0.000001")
+
+
+def config_of_run(config: AnyConfig, overrides: Iterable[str] = ()) -> Config:
+    """Check the config of one run. That of a stage has what the other stages leave of the budget.
+
+    config: as of `check_config`; a file may name its stage, as in `contracts.yaml#extract`
+    Raises ConfigError that names every problem. Reads the reports of other stages.
+    """
+    overrides = tuple(overrides)
+    checked = check_config(config, overrides)
+    name = checked.origin.stage
+    if name is None or isinstance(config, (Config, Mapping)):
+        return checked
+    stages = check_stages(split_reference(str(config))[0], overrides)
+    if stages is None or stages.max_cost is None:
+        return checked
+    return within_budget(stages, next(stage for stage in stages.stages if stage.name == name))
+
+
+def within_budget(stages: Stages, stage: Stage) -> Config:
+    """Return the config of a stage with what the last reports of the others leave of the budget."""
+    config, limit = stage.config, stages.max_cost
+    if limit is None:
+        return config
+    others = [last_report(other.config) for other in stages.stages if other.name != stage.name]
+    left = max(limit - spent([report for report in others if report is not None]), _NOTHING)
+    budget = config.budget.model_copy(update={"max_cost_usd": left})
+    return config.model_copy(update={"budget": budget}).from_origin(config.origin)
+
+
+def spent(reports: Iterable[Mapping[str, Any]]) -> Decimal:
+    """Return the dollars that are known of some reports."""
+    return sum((Decimal(str((r["cost"] or {}).get("total", 0))) for r in reports), Decimal())
+
+
+def last_report(config: Config) -> Mapping[str, Any] | None:
+    """Return the last report of the run in a config's folder; None if there is none."""
+    settings = AwsSettings(config.batch.region, config.endpoint_url)
+    storage = open_storage(config.run_uri, settings)
+    data = read_run_file(storage, ())
+    if data is None:
+        return None
+    return read_report(storage, parse_run_file(data, storage)["run_id"])

@@ -1,0 +1,48 @@
+"""The settings of a session on one machine alone, which no other machine can fail or slow down.
+
+docs/performance.md has what each of them gives.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+
+# With more partitions than cores no core is idle while the last ones run.
+_PARTITIONS_PER_CORE = 4
+# local, local[2], local[*], local[2,3]: the cores, and how often a task may fail. local-cluster,
+# which starts executors as processes of their own, is another kind.
+_MASTER = re.compile(r"local(?:\[(\d+|\*)(?:,.*)?\])?")
+_COLLECTOR = re.compile(r"-XX:\+Use\w+GC\b")
+# Rows of batches live shortly, and nobody waits for an answer of this process: the collector with
+# the highest throughput. Unlike others, it would end a process that collects much.
+_PARALLEL_COLLECTOR = ("-XX:+UseParallelGC", "-XX:-UseGCOverheadLimit")
+
+
+def one_machine_settings(master: str | None) -> dict[str, str]:
+    """Return the settings for a master of Spark; none for any but one machine.
+
+    master: None is Spark's default, all cores of this machine
+    """
+    match = _MASTER.fullmatch(master or "local[*]")
+    if match is None:
+        return {}
+    cores = os.cpu_count() or 1 if match[1] == "*" else int(match[1] or 1)
+    return {
+        "spark.sql.files.minPartitionNum": str(cores * _PARTITIONS_PER_CORE),
+        # The files of the shuffle are on this machine's disk, and mostly in its cache.
+        "spark.shuffle.compress": "false",
+        # The checksum detects that a step which is done again gets other rows. Here none is.
+        "spark.stage.maxConsecutiveAttempts": "1",
+        "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
+    }
+
+
+def collector_options(given: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the options of Java for its garbage collector; none if one is chosen already.
+
+    given: options of Java that others have set
+    """
+    is_chosen = any(_COLLECTOR.search(options) for options in given if options)
+    return () if is_chosen else _PARALLEL_COLLECTOR

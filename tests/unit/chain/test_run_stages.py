@@ -1,0 +1,275 @@
+"""The stages of a config, one after the other: when the next one begins, and with what money."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bedrock_spark.chain import StageRuns, Stop, config_of_run
+from bedrock_spark.check_stages import check_stages
+from bedrock_spark.cli import main
+from bedrock_spark.config import Config, parse_config
+from bedrock_spark.errors import BudgetError, ExitCode, OtherRunError, RunFolderError
+from bedrock_spark.page import render_stages
+from bedrock_spark.report import Report
+from bedrock_spark.report.build import write_report
+from bedrock_spark.report.values import DONE, HELD, all_outcomes
+from bedrock_spark.run_folder.run import begin_run, find_run, open_run
+from tests.models import NOVA
+from tests.unit.fakes import ROLE, FakeClock
+from tests.unit.page.numbers import text_of
+
+STAGES: list[dict[str, Any]] = [
+    {"name": "classify", "results": {"max_errors": 0}},
+    {"name": "extract"},
+    {"name": "judge", "from": "classify"},
+]
+NAMES = [stage["name"] for stage in STAGES]
+Ended = dict[str, Any]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a config of three stages with a budget of $5, whose runs are local folders."""
+    path = tmp_path / "documents.json"
+    values = {
+        "run_uri": str(tmp_path / "runs"),
+        "source": {"path": "a.parquet", "key": "id"},
+        "batch": {"role_arn": ROLE, "region": "us-east-1"},
+        "model": NOVA,
+        "request": {"prompt": "{{ body }}", "max_tokens": 9},
+        "budget": 5,
+        "stages": STAGES,
+    }
+    path.write_text(json.dumps(values))
+    return path
+
+
+class Runs:
+    """Runs of the stages, of which nothing is asked: `ends` says how each ends."""
+
+    def __init__(self, file: Path, stages: list[dict[str, Any]] | None = None) -> None:
+        if stages is not None:
+            values = json.loads(file.read_text())
+            file.write_text(json.dumps({**values, "stages": stages}))
+        found = check_stages(file)
+        assert found is not None
+        self.opened: dict[str, Config] = {}
+        self.ends: dict[str, Ended | Exception] = {}
+        self.runs = StageRuns(found, self._open)
+
+    def run(self) -> Stop | None:
+        """Run the stages that are left."""
+        return self.runs.run(lambda stage, pipeline: self._end(stage.name, pipeline))
+
+    def _open(self, config: Config) -> Any:
+        self.opened[config.run_uri.rpartition("/")[2]] = config
+        # Another run as the source would have to exist.
+        plain = config.model_copy(
+            update={"source": parse_config(config_without_run(config)).source}
+        )
+        return SimpleNamespace(run=begin_run(open_run(plain, FakeClock(1_000.0))))
+
+    def _end(self, name: str, pipeline: Any) -> Report:
+        end = self.ends.get(name, {})
+        if isinstance(end, Exception):
+            raise end
+        counts = end.get("outcomes", {"ok": 10})
+        report = Report(
+            *(pipeline.run.run_id, pipeline.run.storage.uri, sum(counts.values()), 10, 0),
+            *(all_outcomes(counts), {"batch": 10, "fallback": 0}, 0, 1, {}, 1),
+            *({"input": 7, "output": 8}, {}, []),
+            cost={"total": end.get("cost", 1.25)},
+            state=end.get("state", DONE),
+            model_id=NOVA,
+        )
+        write_report(pipeline.run, report)
+        return report
+
+
+def config_without_run(config: Config) -> dict[str, Any]:
+    values = config.model_dump(mode="json")
+    return {**values, "source": {"path": "a.parquet", "key": ["id"]}}
+
+
+def test_all_stages_run_in_order(file: Path, tmp_path: Path) -> None:
+    """A report of all of them is beside their folders; each has what is left of the budget."""
+    runs = Runs(file)
+    assert runs.run() is None
+    assert list(runs.opened) == NAMES
+    left = [config.budget.max_cost_usd for config in runs.opened.values()]
+    assert left == [Decimal(5), Decimal("3.75"), Decimal("2.5")]
+    report = json.loads((tmp_path / "runs" / "report.json").read_text())
+    assert (report["state"], report["cost"]) == ("done", 3.75)
+    assert [stage["name"] for stage in report["stages"]] == NAMES
+    page = text_of((tmp_path / "runs" / "report.html").read_text())
+    assert "3 of 3 stages are done" in page
+    # Again: each stage has what the others left of it.
+    again = Runs(file)
+    assert again.run() is None
+    assert {c.budget.max_cost_usd for c in again.opened.values()} == {Decimal("2.5")}
+    assert config_of_run(f"{file}#extract").budget.max_cost_usd == Decimal("2.5")
+
+
+@pytest.mark.parametrize(
+    ("end", "stages", "stop"),
+    [
+        ({"state": HELD}, STAGES, Stop("classify", None)),
+        ({"outcomes": {"ok": 9, "error": 1}}, STAGES, Stop("classify", "1 of 10 rows")),
+        (
+            {"outcomes": {"ok": 9, "error": 1}},
+            [STAGES[0], {"name": "retry", "outcome": ["error", "missing"]}],
+            None,
+        ),
+        ({"outcomes": {}}, STAGES, None),
+    ],
+)
+def test_a_stage_begins_if_the_one_before_is_well(
+    file: Path, end: Ended, stages: list[dict[str, Any]], stop: Stop | None
+) -> None:
+    """Rows that are not ok are well if a later stage asks for them."""
+    runs = Runs(file, stages)
+    runs.ends["classify"] = end
+    found = runs.run()
+    if stop is None:
+        assert found is None
+        assert len(runs.opened) == len(stages)
+    else:
+        assert found is not None
+        assert found.stage == stop.stage
+        assert (found.problem or "").startswith(stop.problem or "")
+        assert (found.problem is None) == (stop.problem is None)
+        assert list(runs.opened) == ["classify"]
+
+
+def test_an_error_names_its_stage(file: Path, tmp_path: Path) -> None:
+    """Its kind and its attributes stay. The report says what there is."""
+    runs = Runs(file)
+    error = BudgetError("the job would cost $9")
+    runs.ends["extract"] = error
+    with pytest.raises(BudgetError) as caught:
+        runs.run()
+    assert caught.value is error
+    assert str(error) == (
+        "stage extract: the job would cost $9. The budget of $5 is that of all stages: classify "
+        "cost $1.25 of it"
+    )
+    report = json.loads((tmp_path / "runs" / "report.json").read_text())
+    assert (report["state"], report["cost"]) == ("unfinished", 1.25)
+    assert [stage["report"] is None for stage in report["stages"]] == [False, True, True]
+    # The next call goes on, with what is left.
+    runs = Runs(file)
+    assert runs.run() is None
+    assert runs.opened["judge"].budget.max_cost_usd == Decimal("2.5")
+
+
+def test_what_is_spent_leaves_no_budget(file: Path) -> None:
+    """A config holds no budget of zero."""
+    runs = Runs(file)
+    runs.ends["classify"] = {"cost": 6.0}
+    assert runs.run() is None
+    left = runs.opened["extract"].budget.max_cost_usd
+    assert left is not None
+    assert 0 < left < Decimal("0.0001")
+
+
+def test_a_cost_that_is_not_known_is_not_added(file: Path) -> None:
+    """The sum would be too low."""
+    runs = Runs(file)
+    runs.run()
+    first = runs.runs.reports["classify"]
+    runs.runs.reports["classify"] = replace(first, cost=None)
+    assert runs.runs.report().cost is None
+
+
+def test_a_folder_is_of_stages_or_of_a_run(file: Path, tmp_path: Path) -> None:
+    """Not of both: what one deletes could be the other's."""
+    Runs(file).run()
+    one = parse_config(config_without_run(config_of_run(f"{file}#classify")))
+    with pytest.raises(RunFolderError, match="is the folder of several stages"):
+        open_run(one.model_copy(update={"run_uri": str(tmp_path / "runs")}), FakeClock())
+    with pytest.raises(RunFolderError, match=r"name one of .*/runs/classify, .*/runs/extract"):
+        find_run(str(tmp_path / "runs"))
+    (tmp_path / "runs" / "run.json").write_text("{}")
+    with pytest.raises(OtherRunError, match="is the folder of a run without stages"):
+        Runs(file).run()
+
+
+@pytest.fixture
+def command(file: Path) -> Callable[..., tuple[int, Any]]:
+    """Return a function that calls a command with --json."""
+
+    def call(*words: str) -> tuple[int, Any]:
+        done = CliRunner().invoke(main, [*words, "--json"])
+        return done.exit_code, json.loads(done.stdout)
+
+    return call
+
+
+def test_commands_take_the_folder_of_the_stages(
+    file: Path, tmp_path: Path, command: Callable[..., tuple[int, Any]]
+) -> None:
+    """`status` and `report` show each stage; the others name the folders to choose from."""
+    runs = Runs(file)
+    runs.ends["extract"] = BudgetError("no")
+    with pytest.raises(BudgetError):
+        runs.run()
+    uri, page = str(tmp_path / "runs"), tmp_path / "page.html"
+    code, found = command("status", uri)
+    assert code == ExitCode.DONE
+    assert [(s["name"], s["status"] is None) for s in found["stages"]] == [
+        *(("classify", False), ("extract", False), ("judge", True)),
+    ]
+    code, found = command("report", uri, "--out", str(page))
+    assert code == ExitCode.DONE
+    assert (found["cost"], found["stages"][2]["report"]) == (1.25, None)
+    assert "1 of 3 stages are done" in text_of(page.read_text())
+    for name in ("stop", "results", "errors"):
+        code, found = command(name, uri)
+        assert code == ExitCode.FAILED
+        assert f"name one of {uri}/classify" in found["error"]["message"]
+
+
+def test_commands_with_a_config_are_about_all_stages_or_one(
+    file: Path, command: Callable[..., tuple[int, Any]]
+) -> None:
+    """`--stage` and `#` choose one; a command that is about one run asks for it."""
+    code, found = command("check", str(file))
+    assert (code, [stage["name"] for stage in found["stages"]]) == (ExitCode.DONE, NAMES)
+    by_option = command("check", str(file), "--stage", "extract")[1]["meaning"]
+    assert by_option == command("check", f"{file}#extract")[1]["meaning"]
+    assert by_option == found["stages"][1]["meaning"]
+    code, found = command("advance", str(file))
+    assert code == ExitCode.CONFIG
+    assert "name one by --stage" in found["error"]["message"]
+    s3 = ["--set", "run_uri=s3://my-bucket/runs/documents"]
+    code, found = command("iam", str(file), *s3)
+    assert code == ExitCode.DONE
+    named = [s["Resource"] for s in found["caller"]["Statement"] if s["Sid"] == "RunFolder"]
+    folders = ["", *(f"/{name}" for name in NAMES)]
+    assert sorted(*named) == sorted(
+        f"arn:aws:s3:::my-bucket/runs/documents{folder}/*" for folder in folders
+    )
+    sids = [s["Sid"] for s in found["caller"]["Statement"]]
+    assert len(sids) == len(set(sids))
+
+
+def test_the_page_of_stages_has_each_name_once(file: Path) -> None:
+    """Elements of the pages of two stages do not have one id."""
+    runs = Runs(file)
+    runs.run()
+    page = render_stages(runs.runs.report().as_json())
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids)) > 5
+    referred = re.findall(r'(?:aria-labelledby="|href="#|url\(#)([^")]+)', page)
+    assert set(referred) <= set(ids)
+    assert "<script" not in page
