@@ -7,17 +7,20 @@ run, byte for byte as they are in the shards, for a few cents.
 If too many answers are cut off or empty, the records of these are sent again with a higher limit of
 tokens, to find one that is enough: limits.py.
 
-The answers are not kept: the batch job asks these records again. canary.json keeps the tokens and
-the errors of every try. A canary that passed is not sent again. It proves nothing about the records
+The answers are no results: the batch job asks these records again. With a store of answers
+(`answers`) they are kept there, for later runs. canary.json keeps the tokens and the errors of
+every try. A canary that passed is not sent again. It proves nothing about the records
 that it did not send.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary.access import OTHER_ID, no_access
@@ -46,6 +49,8 @@ from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.records import first_records
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import ShardLine
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 _CONCURRENCY = 5
@@ -105,6 +110,7 @@ def ask_canary(
             probe_tokens=found.tokens,
         )
     add_try(run.storage, canary)
+    _keep(run, model_id, replies, canary.asked_at)
     observe(Progress("canary", canary.asked, canary.asked, _counted(canary)))
     if is_refused:
         raise _refusal(canary, config)
@@ -112,6 +118,30 @@ def ask_canary(
         counts = {"asked": canary.asked, "refused": canary.refused}
         raise CanaryError(too_short_message(canary, run.config), **counts)
     return canary
+
+
+def _keep(run: Run, model_id: str, replies: Sequence[_Reply], at: float) -> None:
+    """Add the answers to the store, if there is one."""
+    if run.config.answers is None or not run.config.answers.is_written:
+        return
+    # A machine that only submits and watches jobs may lack Arrow.
+    if find_spec("pyarrow") is None:
+        log.warning(
+            "the canary's answers are not kept in %s: that needs pyarrow, and the batch job asks "
+            "these records again anyway; pip install 'bedrock-spark[cluster]' brings it",
+            run.config.answers.uri,
+        )
+        return
+    from bedrock_spark.invoke.kept_calls import CANARY, CallKeeper
+
+    prices = run.prices
+    keeper = CallKeeper(
+        *(run.config, run.aws, model_id, CANARY, run.run_id, prices.of_canary, prices.image)
+    )
+    for reply in replies:
+        if reply.output is not None:
+            keeper.add(reply.record.body, reply.output, at, reply.record.recordId)
+    keeper.write(at)
 
 
 def _refuse_cut_off_before(run: Run, model_id: str, records: int) -> None:
@@ -146,12 +176,16 @@ def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:
 
 @dataclass(frozen=True)
 class _Reply:
-    """The outcome of one record: its answer, or the error of its last call. The other is None."""
+    """The outcome of one record: its answer, or the error of its last call. The other is None.
+
+    output: the answer as the model gave it
+    """
 
     record: ShardLine
     answer: Answer | None = None
     error: InvokeError | None = None
     judgement: Judgement | None = None
+    output: bytes | None = None
 
     @property
     def ended(self) -> str | None:
@@ -180,7 +214,8 @@ def _ask(caller: ModelCaller, record: ShardLine) -> _Reply:
     judged = Judge(caller.family)(output)
     if judged.error is not None:
         return _Reply(record, error=_as_invoke_error(judged.error))
-    return _Reply(record, read_answer(output, caller.family), judgement=judged)
+    answer = read_answer(output, caller.family)
+    return _Reply(record, answer, judgement=judged, output=output)
 
 
 def _ask_again(caller: ModelCaller, body: bytes) -> Probe | None:

@@ -75,6 +75,7 @@ class TableLayout:
         if self._is_compared:
             return cells
         cost = "" if row.cost is None else small_dollars(row.cost)
+        cost = "kept" if row.kept_from is not None else cost
         seconds = "" if row.seconds is None else f"{row.seconds:.1f} s"
         return [*cells, f"{_tokens(row):>{_TOKENS}}", f"{cost:>{_COST}}", f"{seconds:>{_SECONDS}}"]
 

@@ -98,8 +98,20 @@ def _caller(config: Config, place: Place) -> Iterator[Statement]:
     if source is not None:
         yield Statement("SourceRun", _READ, [source.objects(partition)])
         yield Statement("BucketOfTheSourceRun", ["s3:ListBucket"], [source.bucket_arn(partition)])
+    yield from _answers(config, partition)
     yield from _models(config, place)
     yield from _optional(config, place)
+
+
+def _answers(config: Config, partition: str) -> Iterator[Statement]:
+    """Yield what the store of answers needs. Nothing deletes there, but `answers compact`."""
+    answers = config.answers
+    store = Folder.of(answers.uri) if answers is not None and answers.is_on else None
+    if answers is None or store is None:
+        return
+    adds = ["s3:PutObject", "s3:AbortMultipartUpload"] if answers.is_written else []
+    yield Statement("Answers", [*_READ, *adds], [store.objects(partition)])
+    yield Statement("BucketOfTheAnswers", ["s3:ListBucket"], [store.bucket_arn(partition)])
 
 
 def _models(config: Config, place: Place) -> Iterator[Statement]:

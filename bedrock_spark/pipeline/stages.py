@@ -391,11 +391,22 @@ class Pipeline:
             out_of_money = self._fallback is not None and self._fallback.out_of_money
             if partial or not out_of_money:
                 self.publish(spark, reconciled, partial)
+            self._keep(spark, reconciled)
             report = self.report(reconciled)
             if report.state == DONE:
                 delete_cost_profiles(self.run, self.clock)
             self._refuse_out_of_money()
         return report
+
+    def _keep(self, spark: SparkSession, reconciled: Sequence[ReconciledShard]) -> None:
+        """Add the answers to the store of answers, if the config has one."""
+        answers = self.run.config.answers
+        if answers is None or not answers.is_written:
+            return
+        from bedrock_spark.spark.keep.stage import keep_answers
+
+        with self._reporter.timed("keep"):
+            keep_answers(spark, self.run, reconciled, self.observe)
 
     def manifest(self) -> RunManifest:
         """Return the run manifest. Raises RunFolderError if prepare is not done."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config, TokenPrices
@@ -31,6 +31,9 @@ from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import ERROR, MISSING
 from bedrock_spark.preview.values import AnsweredRow
 from bedrock_spark.schema import parse_ddl
+
+if TYPE_CHECKING:
+    from bedrock_spark.invoke.kept_calls import CallKeeper, KeptCall
 
 # No call for a row is repeated after this time since its first one.
 _RETRY_SECONDS = 180.0
@@ -56,12 +59,14 @@ class Asker:
     """Asks the rows of one config, and reads, judges and counts the answers as a run does.
 
     price, image_price: on demand; None if not known
+    keeper: takes the answers, for the store
     """
 
     config: Config
     caller: ModelCaller
     price: TokenPrices | None
     image_price: Decimal | None
+    keeper: CallKeeper | None = None
     _judge: Judge = field(init=False)
     _names: tuple[str, ...] = field(init=False)
 
@@ -89,9 +94,17 @@ class Asker:
                 cost=Decimal() if self._has_price and _is_free(exc) else None,
                 seconds=clock.now() - began,
             )
-        return self._read(output, body, clock.now() - began)
+        ended = clock.now()
+        if self.keeper is not None:
+            self.keeper.add(body, output, ended)
+        return self._read(output, body, ended - began)
 
-    def _read(self, output: bytes, body: bytes, seconds: float) -> AnsweredRow:
+    def read_kept(self, kept: KeptCall, body: bytes) -> AnsweredRow:
+        """Return an answer of the store, which costs nothing."""
+        answered = self._read(kept.output, body, None)
+        return answered.model_copy(update={"cost": Decimal(), "kept_from": kept.run_id})
+
+    def _read(self, output: bytes, body: bytes, seconds: float | None) -> AnsweredRow:
         answer, judged = self._judge.read(output)
         error, parsed = judged.error, judged.parsed
         message = None if error is None or error.message is None else redact(error.message, body)

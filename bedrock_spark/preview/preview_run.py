@@ -1,4 +1,7 @@
-"""Preview a config: ask for the answers of its first rows on demand. Nothing is written."""
+"""Preview a config: ask for the answers of its first rows on demand.
+
+Nothing is written, but the answers into the store of answers, if the config has one.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,8 @@ def preview(
     """Return the answers of the first rows of `df`, or of the config's source if `df` is None.
 
     The rows are rendered, asked, read and judged as in a run, but on demand, one by one: of a
-    model that a run asks by batch, at twice the price. Nothing is written.
+    model that a run asks by batch, at twice the price. Answers that are kept in the store of the
+    config cost nothing, and the others are added to it. Nothing else is written.
 
     spark: a session, or a function that returns one
     compare: another config, which is asked about the same rows; its source is not read
@@ -109,6 +113,8 @@ def preview_rows(
     """Return what `preview` returns, and the rows as Spark has them."""
     options, clock = options or PreviewOptions(), clock or SystemClock()
     sides, first = open_sides(spark, df, config, options, compare, names, clock)
+    for side in sides:
+        side.look_up(clock.now())
     estimates = [_estimated(side, observe) for side in sides]
     on_estimate(estimates, sides[0].rendered)
     _ask(sides, options, clock, on_row)
@@ -178,6 +184,10 @@ def _ask(sides: Sequence[Side], options: PreviewOptions, clock: Clock, on_row: O
     questions = sorted(_questions(sides), key=lambda each: each.rows[0])
     _refuse_too_dear(questions, options.max_cost)
     askers = [_asker(side, options, clock) for side in sides]
+    for which, (side, asker) in enumerate(zip(sides, askers, strict=True)):
+        for number, row in enumerate(side.rendered, start=1):
+            if row.line is not None and (kept := side.kept.get(row.line.body)) is not None:
+                note(which, number, asker.read_kept(kept, row.line.body))
     try:
         ask_rows(askers, questions, options.concurrency, options.max_cost, note_all)
     except RefusedModelError as exc:
@@ -187,6 +197,11 @@ def _ask(sides: Sequence[Side], options: PreviewOptions, clock: Clock, on_row: O
             error_code=exc.refusal.error_code,
             error_type=exc.refusal.error_type,
         ) from None
+    finally:
+        # Also if it is interrupted: what was paid for is kept.
+        for asker in askers:
+            if asker.keeper is not None:
+                asker.keeper.write(clock.now())
 
 
 def _questions(sides: Sequence[Side]) -> Iterator[Question]:
@@ -217,7 +232,11 @@ def _asker(side: Side, options: PreviewOptions, clock: Clock) -> Asker:
         attempts=_ATTEMPTS,
         options=InvokeOptions(metadata=call_metadata(run_id, "preview")),
     )
-    return Asker(side.config, caller, side.prices.of_canary, side.prices.image)
+    from bedrock_spark.invoke.kept_calls import PREVIEW, CallKeeper
+
+    prices = side.prices.of_canary, side.prices.image
+    keeper = CallKeeper(side.config, side.aws, side.model_id, PREVIEW, run_id, *prices)
+    return Asker(side.config, caller, *prices, keeper)
 
 
 def _previewed(

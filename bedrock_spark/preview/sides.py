@@ -21,12 +21,16 @@ from bedrock_spark.run_folder.run import without_folder
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from bedrock_spark.invoke.kept_calls import KeptCall
     from bedrock_spark.spark.prepare.first_rows import FirstRows, RenderedRow
 
 
 @dataclass
 class Side:
-    """One config, and its rows as far as they are answered, by number."""
+    """One config, and its rows as far as they are answered, by number.
+
+    kept: the answers of the store, by body
+    """
 
     name: str
     config: Config
@@ -35,6 +39,7 @@ class Side:
     rendered: list[RenderedRow] = field(default_factory=list)
     answered: dict[int, AnsweredRow] = field(default_factory=dict)
     tokens: list[int] = field(default_factory=list)
+    kept: dict[bytes, KeptCall] = field(default_factory=dict)
 
     @property
     def model_id(self) -> str:
@@ -61,12 +66,22 @@ class Side:
         self.answered[number] = answered.model_copy(update=values)
         return self.answered[number]
 
+    def look_up(self, now: float) -> None:
+        """Look the bodies up in the store of answers, if the config reads one."""
+        from bedrock_spark.invoke.kept_calls import find_kept
+
+        bodies = (row.line.body for row in self.rendered if row.line is not None)
+        self.kept = find_kept(self.config, self.aws, bodies, now)
+
     def groups(self) -> list[tuple[tuple[int, ...], bytes]]:
-        """Return the bodies to ask, each with the numbers of the rows that get its answer."""
+        """Return the bodies to ask, each with the numbers of the rows that get its answer.
+
+        Those whose answer is kept are not asked.
+        """
         found: dict[tuple[int, bytes], tuple[int, ...]] = {}
-        is_shared = self.config.request.dedupe
+        is_shared = self.config.shares_records
         for number, row in enumerate(self.rendered, start=1):
-            if row.line is not None:
+            if row.line is not None and row.line.body not in self.kept:
                 key = (0 if is_shared else number, row.line.body)
                 found[key] = (*found.get(key, ()), number)
         return [(rows, body) for (_, body), rows in found.items()]

@@ -38,6 +38,7 @@ class AnsweredRow(_Part):
     shares: the number of the row whose answer it shares, because their bodies are equal
     columns: the answer as `results.parse` reads it
     cost: on demand; None if the price is not known, or the tokens are not
+    kept_from: the run whose answer it is, if it was in the store of answers
     """
 
     number: int
@@ -57,6 +58,7 @@ class AnsweredRow(_Part):
     output_tokens: int | None = None
     cost: Decimal | None = None
     seconds: float | None = None
+    kept_from: str | None = None
 
     @property
     def has_answer(self) -> bool:
@@ -66,7 +68,8 @@ class AnsweredRow(_Part):
     @property
     def is_paid(self) -> bool:
         """Tell whether a call was made for this row."""
-        return self.outcome not in (REJECTED, MISSING) and self.shares is None
+        is_asked = self.outcome not in (REJECTED, MISSING) and self.kept_from is None
+        return is_asked and self.shares is None
 
 
 class Whole(_Part):

@@ -32,6 +32,7 @@
     <run uri>/reconciliation/shard-00042-00.json        how that shard's rows ended, counted
     <run uri>/reconciliation.jsonl.gz                   all of these in one object
     <run uri>/reconciliation.parquet                    the same as a table, and every job
+    <run uri>/answers.json                              what of the answers is in their store
     <run uri>/fallback-end.json                         that the fallback gave up, and why
     <run uri>/publisher.json                            the process that publishes the results
     <run uri>/published.json                            where the results were published
@@ -59,6 +60,7 @@ PRICES_FILE = "prices.json"
 REPORT_FILE = "report.json"
 REPORT_PAGE = "report.html"
 CLEANED_FILE, NOTIFIED_FILE = "cleaned.json", "notified.json"
+ANSWERS_FILE = "answers.json"
 RECONCILIATION_FILE = "reconciliation.parquet"
 RECONCILIATIONS_FILE = "reconciliation.jsonl.gz"
 FALLBACK_END_FILE = "fallback-end.json"

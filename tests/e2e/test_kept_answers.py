@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,17 +10,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_emulator import LocalBedrock
-from bedrock_spark.answers.digest import context_of, request_digest
-from bedrock_spark.answers.table import SCHEMA
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.pipeline import Pipeline
-from bedrock_spark.run_folder.manifest import RunManifest
-from bedrock_spark.shards.record_ids import body_hash
-from bedrock_spark.storage import open_storage
 from tests.e2e.conftest import BUCKET
 from tests.e2e.test_run import PLAIN, tickets
-from tests.spark_sessions import CLAUDE, make_config
-from tests.unit.answers.rows import write
+from tests.spark_sessions import make_config
 
 pytestmark = pytest.mark.long
 
@@ -37,38 +30,6 @@ def open_pipeline(local: LocalBedrock, name: str, **sections: Any) -> Pipeline:
         **sections,
     )
     return Pipeline.open(config, SystemClock())
-
-
-def bodies(pipeline: Pipeline, manifest: RunManifest) -> dict[str, bytes]:
-    """Return the body of every record by its id."""
-    found: dict[str, bytes] = {}
-    for shard in manifest.shards:
-        for line in pipeline.run.storage.read(shard.key).splitlines():
-            head, _, body = line.partition(b'"modelInput":')
-            found[head.split(b'"')[3].decode()] = body[:-1]
-    return found
-
-
-def keep(spark: SparkSession, pipeline: Pipeline) -> None:
-    """Keep the answers of a run."""
-    context = context_of(pipeline.run.config, CLAUDE)
-    of_record = bodies(pipeline, pipeline.manifest())
-    rows = [
-        dict.fromkeys(SCHEMA.names)
-        | {
-            "body_hash": body_hash(of_record[row["record_id"]]),
-            "request_digest": request_digest(
-                hashlib.sha256(of_record[row["record_id"]]).digest(), context
-            ),
-            "answered_at": row["answered_at"],
-            "outcome": row["outcome"],
-            "model_id": row["model_id"],
-            "run_id": row["run_id"],
-            "model_output": row["model_output"],
-        }
-        for row in pipeline.results(spark).where("outcome = 'ok'").collect()
-    ]
-    write(open_storage(STORE, pipeline.run.aws), rows, label=pipeline.run.run_id)
 
 
 def answers_of(spark: SparkSession, pipeline: Pipeline) -> dict[int, Any]:
@@ -89,7 +50,6 @@ def test_what_did_not_change_is_not_paid_for(
     df = tickets(spark, 60)
     first = open_pipeline(local, "first")
     first.run_all(spark, df)
-    keep(spark, first)
     paid, before = bill(local), answers_of(spark, first)
 
     second = open_pipeline(local, "second", canary={"records": 5})

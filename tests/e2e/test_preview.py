@@ -268,3 +268,22 @@ def test_the_command_writes_a_page(path: Path, capsys: pytest.CaptureFixture[str
     assert "About text 1" in html
     assert "plain" in html
     assert "page  p.html" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_to_try_the_same_rows_again_costs_nothing(
+    spark: SparkSession, rows: DataFrame, local: LocalBedrock, tmp_path: Path
+) -> None:
+    """With a store of answers: those that are ok are asked once, and a run does not ask them."""
+    config = config_of(local, answers=str(tmp_path / "store"))
+    first = preview(spark, rows, config)
+    asked = local.usage()["totals"]["invocations"]
+    again = preview(spark, rows, config)
+    assert [row.outcome for row in again.previews[0].rows] == OUTCOMES
+    ok = [row for row in again.previews[0].rows if row.outcome == "ok"]
+    assert [row.text for row in ok] == [
+        row.text for row in first.previews[0].rows if row.outcome == "ok"
+    ]
+    assert all(row.kept_from and row.cost == 0 for row in ok if row.shares is None)
+    not_ok = sum(OUTCOMES.count(outcome) for outcome in ("refused", "invalid", "truncated"))
+    assert local.usage()["totals"]["invocations"] == asked + not_ok

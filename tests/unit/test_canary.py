@@ -15,8 +15,10 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from bedrock_spark.aws import profiles
 from bedrock_spark.aws.clients import runtime_client
+from bedrock_spark.canary import ask as ask_module
 from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.errors import CanaryError, RunFolderError
+from bedrock_spark.invoke.kept_calls import find_kept
 from bedrock_spark.progress import Progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder import records as records_module
@@ -79,18 +81,57 @@ def model() -> Iterator[Callable[..., Model]]:
         opened_model.close()
 
 
+def test_the_answers_of_the_canary_are_kept_in_the_store(
+    tmp_path: Path, model: Callable[..., Model]
+) -> None:
+    """Those that are ok, also if the canary refuses the run; a later preview or run finds them."""
+    store = {"uri": str(tmp_path / "store")}
+    run = begin_run(tmp_path / "run", (4,), answers=store, max_error_share=0)
+    rule = {"shard-00-1": cut_off(), "shard-00-2": (400, {"message": "no"})}
+    model(run, lambda record_id: rule.get(record_id, answer(record_id)))
+    with pytest.raises(CanaryError, match="refused by"):
+        ask_canary(run, shards_of((4,)), FakeClock())
+    bodies = [line.body for line in first_records(run.storage, shards_of((4,)), 4)]
+    found = find_kept(run.config, run.aws, bodies, 1.8e9)
+    assert list(found) == [bodies[0], bodies[3]]
+    assert {kept.run_id for kept in found.values()} == {run.run_id}
+    assert json.loads(found[bodies[3]].output)["content"][0]["text"] == "shard-00-3"
+
+
+def test_without_arrow_the_canary_says_that_it_keeps_nothing(
+    tmp_path: Path,
+    model: Callable[..., Model],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A machine that only submits and watches jobs needs no more packages than before."""
+    run = begin_run(tmp_path / "run", (2,), answers={"uri": str(tmp_path / "store")})
+    model(run, answer)
+    monkeypatch.setattr(ask_module, "find_spec", lambda _: None)
+    assert ask_canary(run, shards_of((2,)), FakeClock()).answered == 2
+    assert "pip install 'bedrock-spark[cluster]'" in caplog.text
+    assert not (tmp_path / "store").exists()
+
+
 def cut_off(text: str = "half an") -> Reply:
     """Return an answer that the limit of tokens cut off."""
     status, body = answer(text)
     return status, {**body, "stop_reason": "max_tokens"}
 
 
-def begin_run(folder: Path, records: tuple[int, ...] = (3, 3, 3), **canary: Any) -> Run:
+def begin_run(
+    folder: Path,
+    records: tuple[int, ...] = (3, 3, 3),
+    answers: dict[str, Any] | None = None,
+    **canary: Any,
+) -> Run:
     """Begin a run and write its shards. The prompt of a record is its id.
 
-    records: the number of records of each shard; canary: the config section `canary`
+    records: the number of records of each shard
+    answers, canary: the config sections
     """
-    run = open_run(make_config(str(folder), canary=canary), FakeClock())
+    store = {} if answers is None else {"answers": answers}
+    run = open_run(make_config(str(folder), canary=canary, **store), FakeClock())
     for shard in shards_of(records):
         run.storage.write(shard.key, shard_bytes(shard))
     return run

@@ -132,6 +132,23 @@ def test_spark_reads_the_source_and_writes_the_results() -> None:
     assert own["Results"]["Resource"] == "arn:aws:s3:::lake/answers/*"
 
 
+@pytest.mark.parametrize(
+    ("mode", "actions"),
+    [
+        ("read_write", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]),
+        ("read", ["s3:GetObject"]),
+        ("off", None),
+    ],
+)
+def test_a_store_of_answers_is_read_and_added_to(mode: str, actions: list[str] | None) -> None:
+    """No run may delete there: teams share it."""
+    found = statements(policies(answers={"uri": "s3://lake/kept/", "mode": mode}).caller)
+    assert ("BucketOfTheAnswers" in found) == ("Answers" in found) == (actions is not None)
+    if actions is not None:
+        assert listed(found["Answers"]["Action"]) == actions
+        assert found["Answers"]["Resource"] == "arn:aws:s3:::lake/kept/*"
+
+
 def test_the_role_trusts_jobs_of_its_account_only() -> None:
     trust = policies().trust["Statement"][0]
     assert trust["Principal"] == {"Service": "bedrock.amazonaws.com"}

@@ -1,0 +1,1 @@
+"""Keep: add the answers of a run to the store of answers."""

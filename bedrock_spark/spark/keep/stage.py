@@ -1,0 +1,115 @@
+"""Keep the answers of a run: add them to the store of answers, sorted by hash, in a few files.
+
+Only units whose reconciliation has changed since they were kept are read, so the stage can follow
+every collect. One Spark action, and a shuffle of the answers of these units.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - its usual name
+
+from bedrock_spark.answers.store import begin_store
+from bedrock_spark.answers.table import BODY_HASH, FILE_BYTES
+from bedrock_spark.config import AnswersConfig
+from bedrock_spark.invoke.kept_calls import kept_outcomes
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.progress import Observer, ignore_progress
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.kept_note import KeptNote, read_kept_note, write_kept_note
+from bedrock_spark.run_folder.run import Run
+from bedrock_spark.spark.keep.task import ReadTask, WriteTask
+from bedrock_spark.spark.prepare.lookup import route
+from bedrock_spark.spark.tasks import observed_tasks
+from bedrock_spark.storage import Storage, open_storage
+
+# A unit is read by a task of its own, up to this many tasks.
+_MOST_TASKS = 1_000
+_LABEL_DIGITS = 12
+# As SCHEMA in answers/table.py.
+_COLUMNS = (
+    f"{BODY_HASH} bigint, request_digest string, answered_at timestamp, outcome string, "
+    "model_id string, run_id string, record_id string, served_by string, input_tokens bigint, "
+    "output_tokens bigint, cost_usd double, model_output string"
+)
+
+
+def keep_answers(
+    spark: SparkSession,
+    run: Run,
+    reconciled: Iterable[ReconciledShard],
+    observe: Observer = ignore_progress,
+) -> KeptNote | None:
+    """Add the answers of a run to its store; return what of it is there. None without a store.
+
+    Answers that came from a store are not added again. Runs one Spark action if there is something
+    to add. A process that dies leaves whole files or none; the next one writes the same ones.
+    """
+    answers = run.config.answers
+    if answers is None or not answers.is_written:
+        return None
+    note = read_kept_note(run.storage, answers.uri)
+    outcomes = kept_outcomes(run.config)
+    new = {
+        shard.unit: shard.fingerprint
+        for shard in reconciled
+        if any(shard.outcomes.get(outcome) for outcome in outcomes)
+        and not layout.is_kept_unit(shard.unit)
+        and note.units.get(shard.unit) != shard.fingerprint
+    }
+    if not new:
+        return note
+    written = _write(spark, run, answers, new, outcomes, observe)
+    note = KeptNote(
+        answers.uri,
+        note.answers + sum(written),
+        note.files + len(written),
+        {**note.units, **new},
+    )
+    write_kept_note(run.storage, note)
+    return note
+
+
+def _write(
+    spark: SparkSession,
+    run: Run,
+    answers: AnswersConfig,
+    new: Mapping[str, str],
+    outcomes: tuple[str, ...],
+    observe: Observer,
+) -> list[int]:
+    """Write the answers of some units; return the number of answers of each file."""
+    store = open_storage(answers.uri, run.aws)
+    begin_store(store)
+    units = tuple(sorted(new))
+    parts = max(1, math.ceil(_bytes_of(run.storage, new) / FILE_BYTES))
+    label = f"{run.run_id}-{_digest(new)}"
+    read = ReadTask(run.storage, units, run.config.results.prefix, outcomes)
+    # The time is that of the run, not of this process: a repeated stage must write the same files.
+    write = WriteTask(store, parts, run.begun_at or 0.0, label)
+    tasks = min(len(units), _MOST_TASKS)
+    rows = spark.range(0, len(units), 1, tasks).mapInArrow(read, _COLUMNS)
+    if parts > 1:
+        rows = rows.repartition(parts, route(F.col(BODY_HASH), parts))
+    else:
+        rows = rows.coalesce(1) if tasks == 1 else rows.repartition(1)
+    ordered = rows.sortWithinPartitions(BODY_HASH, "request_digest", "record_id")
+    with observed_tasks(spark, "keep", observe):
+        done = ordered.mapInArrow(write, "answers bigint").collect()
+    return [row[0] for row in done]
+
+
+def _bytes_of(storage: Storage, units: Mapping[str, str]) -> int:
+    """Return the bytes of the results of some units: more than their answers will have."""
+    (prefix, *_) = layout.unit_prefixes(layout.RESULTS)
+    listed = storage.scan(prefix)
+    return sum(stored.size for stored in listed if layout.unit_of(stored.key) in units)
+
+
+def _digest(new: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(new.items())).encode()).hexdigest()[:_LABEL_DIGITS]
