@@ -164,7 +164,9 @@ def _own(given: _Given, display: Display) -> tuple[str, Made, Place]:
         raise click.UsageError(f"--name {given.name!r}: only letters, digits and -_. are allowed")
     text = given.source or _ask("Source: a path, the name of a table, or a query")
     section = source_section(text, given.table_format)
-    source = _source(section)
+    if given.run_folder is not None:
+        _refuse_bucket(given.run_folder)
+    source = _source(section, given.run_folder or _RUNS)
     sample = sample_source(source, lambda: _session(source, display))
     options = sample.csv_options() if source.format == "csv" else {}
     if options:
@@ -195,16 +197,19 @@ def _refuse_missing(given: _Given) -> None:
         )
 
 
-def _source(section: Mapping[str, Any]) -> SourceConfig:
-    """Return the section as a config has it. Raises ConfigError for what no config takes."""
+def _source(section: Mapping[str, Any], run_folder: str) -> SourceConfig:
+    """Return the section as a config has it. Raises ConfigError for what no config takes.
+
+    run_folder: is checked, too, because it takes a minute to read a source by Spark
+    """
     values = {
-        "run_uri": _RUNS,
+        "run_uri": run_folder,
         "source": dict(section),
         "model": DEFAULT_MODEL,
         "request": "{{ a }}",
         "batch": {"role_arn": _role_arn(_ACCOUNT)},
     }
-    return parse_config(values, "--source").source
+    return parse_config(values, "init").source
 
 
 def _session(source: SourceConfig, display: Display) -> SparkSession:
@@ -245,9 +250,7 @@ def _wish(given: _Given, *, asks: bool) -> Wish:
 
 def _place(given: _Given, run_folder: str) -> Place:
     """Return the place of a run; what neither options nor credentials say is a guess."""
-    if _BUCKET.fullmatch(run_folder):
-        # Config and results are put beside the run folder, and beside a bucket are other buckets.
-        raise click.UsageError(f"--run-folder {run_folder}: name a folder in it, such as runs/one")
+    _refuse_bucket(run_folder)
     notes = []
     region = given.region or region_here()
     if region is None:
@@ -260,6 +263,15 @@ def _place(given: _Given, run_folder: str) -> Place:
         if account is None:
             notes.append(f"batch.role_arn: the account {_ACCOUNT} is a guess; write your own")
     return Place(run_folder.rstrip("/"), role, region, given.results, notes)
+
+
+def _refuse_bucket(run_folder: str) -> None:
+    """Raise UsageError if a run folder is a whole bucket.
+
+    Config and results are put beside the run folder, and beside a bucket are other buckets.
+    """
+    if _BUCKET.fullmatch(run_folder):
+        raise click.UsageError(f"--run-folder {run_folder}: name a folder in it, such as runs/one")
 
 
 def _role_arn(account: str) -> str:

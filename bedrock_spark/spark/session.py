@@ -112,6 +112,7 @@ def _start(builder: Any, configs: Sequence[Config], say: Callable[[str], None]) 
     is_quiet = not log.isEnabledFor(logging.INFO)
     logging.getLogger().addFilter(_is_news)
     logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
+    _mute_queries()
     # Workers of a local run must use this interpreter. By default Spark starts the system's one.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     files = ExitStack()
@@ -143,6 +144,20 @@ def _start(builder: Any, configs: Sequence[Config], say: Callable[[str], None]) 
     accumulators.handle_error = lambda *_: None
     java.show_output()
     return session
+
+
+def _mute_queries() -> None:
+    """Log no query that fails: PySpark 4 prints its whole text, and Java's stack, as JSON.
+
+    The error that follows has one line.
+    """
+    if find_spec("pyspark.logger") is None:  # PySpark 3.5
+        return
+    from pyspark.logger import PySparkLogger
+
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        # A logger of Python's own class would not take PySpark's calls.
+        PySparkLogger.getLogger(name).disabled = True
 
 
 def _is_news(record: logging.LogRecord) -> bool:
