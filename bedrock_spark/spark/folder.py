@@ -39,6 +39,11 @@ class Folder:
         return bool(self._system.exists(self._path))
 
     @property
+    def uri(self) -> str:
+        """Return its URI, with scheme and absolute path."""
+        return str(self._qualified().toString())
+
+    @property
     def scheme(self) -> str:
         """Return the scheme of its file system, such as `file` or `s3a`."""
         return str(self._qualified().toUri().getScheme())
@@ -72,7 +77,7 @@ class Folder:
         """Yield the URI of every file in it, but for the package's own ones."""
         if not self.exists():
             return
-        root = str(self._qualified().toString())
+        root = self.uri
         files = self._system.listFiles(self._path, True)
         while files.hasNext():
             uri = str(files.next().getPath().toString())

@@ -46,6 +46,7 @@ from bedrock_spark.spark.destination import (
     refuse_overlaps,
 )
 from bedrock_spark.spark.existing_columns import existing_columns, fitted, is_table
+from bedrock_spark.spark.folder import open_folder
 from bedrock_spark.spark.replace import replace, restore
 from bedrock_spark.spark.results import results
 from bedrock_spark.spark.tasks import named_jobs, observed_tasks
@@ -180,7 +181,11 @@ def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str, clock
     if not exists(spark, config):
         _write(answered, config, "errorifexists")
         return
-    target = f"delta.{quote_name(destination)}" if config.path is not None else destination
+    target = destination
+    if config.path is not None:
+        folder = open_folder(spark, config.path)
+        # Delta takes a relative path for the name of a table.
+        target = f"delta.{quote_name(folder.uri if folder is not None else config.path)}"
     view = "bedrock_spark_" + hashlib.sha256(run.run_id.encode()).hexdigest()[:16]
     answered.createOrReplaceTempView(view)
     try:
