@@ -18,7 +18,7 @@ from bedrock_spark.config.formats import format_of_path
 from bedrock_spark.config.secrets import FromEnvironment
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.pairs.plain_values import text_of
-from bedrock_spark.storage import Storage, open_storage
+from bedrock_spark.storage import LocalStorage, Storage, open_storage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Without Spark, all files are read into memory at once.
 MOST_BYTES = 512 * 1024 * 1024
 _PARQUET, _CSV, _JSON = "parquet", "csv", "json"
+_SCHEMES = ("s3", "s3a", "s3n", "file")
 _LOGS = {"_delta_log/": "delta", "metadata/": "iceberg"}
 
 
@@ -69,14 +70,16 @@ def open_gold(given: Any, form: str | None, aws: AwsSettings) -> Gold:
     if hasattr(given, "columns") and hasattr(given, "to_numpy"):
         return Gold(pa.Table.from_pandas(given, preserve_index=False))
     text = str(given)
+    scheme, _, rest = text.partition("://")
+    if rest and scheme not in _SCHEMES:  # such as hdfs: only Spark reads it
+        found = form or format_of_path(text)
+        return Gold(path=text, form=_known(found, text))
     storage, keys, sizes = _listing(text, aws)
     if not keys:
         if "/" in text or "\\" in text or format_of_path(text) is not None:
             raise ConfigError(f"--gold {text}: there is no such file or folder")
         return Gold(name=text)
-    found = form or _form_of(keys)
-    if found is None:
-        raise ConfigError(f"--gold {text}: its format is not known; name it: --gold-format parquet")
+    found = _known(form or _form_of(keys), text)
     has_partitions = any("=" in part for key in keys for part in key.split("/")[:-1])
     is_plain = found in (_PARQUET, _CSV, _JSON) and not has_partitions
     if not is_plain or sum(sizes) > MOST_BYTES:
@@ -91,6 +94,12 @@ def open_gold(given: Any, form: str | None, aws: AwsSettings) -> Gold:
         return Gold(pa.concat_tables(tables, promote_options="permissive"))
     except pa.ArrowInvalid as exc:
         raise ConfigError(f"--gold {text}: cannot be read as {found}") from exc
+
+
+def _known(form: str | None, path: str) -> str:
+    if form is None:
+        raise ConfigError(f"--gold {path}: its format is not known; name it: --gold-format parquet")
+    return form
 
 
 def as_texts(table: pa.Table, columns: Sequence[str]) -> list[tuple[str | None, ...]]:
@@ -110,8 +119,16 @@ def _listing(path: str, aws: AwsSettings) -> tuple[Storage, list[str], list[int]
         return whole, [o.key for o in chosen], [o.size for o in chosen]
     parent, _, name = path.rstrip("/").rpartition("/")
     folder = open_storage(parent or ("/" if path.startswith("/") else "."), aws)
-    data = folder.read_if_present(name) if name else None
-    return folder, [name] * (data is not None), [len(data or b"")]
+    sizes = [_size(folder, name)]
+    return folder, [name for size in sizes if size is not None], [s for s in sizes if s is not None]
+
+
+def _size(folder: Storage, name: str) -> int | None:
+    """Return the bytes of a file; None if there is none."""
+    if isinstance(folder, LocalStorage):  # a listing would walk all that is beside it
+        path = folder.root / name
+        return path.stat().st_size if path.is_file() else None
+    return next((o.size for o in folder.list(name) if o.key == name), None)
 
 
 def _form_of(keys: Sequence[str]) -> str | None:

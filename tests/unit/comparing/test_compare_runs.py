@@ -17,6 +17,7 @@ from bedrock_spark.comparing import compare_runs
 from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.run_folder import layout
 from tests.compared_runs import write_run
+from tests.unit.moto_s3 import s3_in_process
 
 TYPES = {"id": pa.int64(), "label": pa.string()}
 _PARSE = "label string"
@@ -132,6 +133,9 @@ def test_columns_that_one_run_has_are_named(tmp_path: Path) -> None:
         ({"gold": "x.csv"}, "--gold and --gold-column go together"),
         ({"gold": "no/x.csv", "gold_column": "label"}, "there is no such file or folder"),
         ({"engine": "spark"}, "with Spark only"),
+        ({"gold": "hdfs://h/x", "gold_column": "label"}, "its format is not known"),
+        ({"gold": "hdfs://h/x.parquet", "gold_column": "label"}, "the table of true values can be"),
+        ({"gold": "catalog.truth", "gold_column": "label"}, "the table of true values can be"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, options: Mapping[str, Any], message: str) -> None:
@@ -319,3 +323,14 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     (tmp_path / "b" / layout.results_key("shard-00001-00")).write_bytes(b"no parquet")
     with pytest.raises(RunFolderError, match="results of shard-00001-00 are damaged"):
         compare(*uris)
+
+
+@pytest.mark.parametrize("path", ["gold/truth.csv", "gold/"])
+def test_true_values_are_read_from_s3(tmp_path: Path, path: str) -> None:
+    """A file, or all files of a folder; another file whose name begins alike is not read."""
+    uri, _ = two_runs(tmp_path, ["x", "y"], ["x", "y"])
+    with s3_in_process() as client:
+        client.put_object(Bucket="bucket", Key="gold/truth.csv", Body=b"id,label\n0,x\n1,x\n")
+        client.put_object(Bucket="bucket", Key="gold.csv", Body=b"damaged")
+        found = compare(uri, gold=f"s3://bucket/{path}", gold_column="label", region="us-east-1")
+    assert (found.gold[0].accuracy.count, found.gold[0].accuracy.of) == (1, 2)
