@@ -84,14 +84,15 @@ def file_of(key: str, size: int) -> AnswersFile:
 
 def begin_store(storage: Storage) -> None:
     """Create the store if there is none. Raises AnswerStoreError if it is of another format."""
-    if not _has_format(storage):
+    if not is_store(storage):
         try:
             storage.create(STORE_FILE, json.dumps({"format": FORMAT}).encode())
         except AlreadyExistsError:
-            _has_format(storage)
+            is_store(storage)
 
 
-def _has_format(storage: Storage) -> bool:
+def is_store(storage: Storage) -> bool:
+    """Tell whether there is a store. Raises AnswerStoreError if it is of another format."""
     data = storage.read_if_present(STORE_FILE)
     if data is None:
         return False
@@ -116,7 +117,7 @@ def pin_files(storage: Storage) -> tuple[AnswersFile, ...]:
     Raises AnswerStoreError if it is of another format.
     """
     with calls_at_once(storage) as calls:
-        known = calls.begin(_has_format, storage)
+        known = calls.begin(is_store, storage)
         listed = calls.begin(storage.list, f"{ANSWERS}/")
         noted = calls.begin(compactions_of, storage)
     if not known.result():

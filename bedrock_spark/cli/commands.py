@@ -81,6 +81,10 @@ _COMMANDS = {
         "clean:clean_command",
         "Delete what finished runs no longer need: requests, answers, jobs.",
     ),
+    "answers": (
+        "answers:answers",
+        "Merge the small files of a store of answers, and delete what they replace a week later.",
+    ),
     "environment": (
         "environment:environment",
         "Build what a cluster needs: an archive of all packages, and a zip of this one.",

@@ -220,7 +220,7 @@ def test_schema_prints_what_is_published() -> None:
     ("arguments", "said"),
     [
         (["schema"], "give a COMMAND, or a folder with --out"),
-        (["schema", "demo"], "demo: has no --json; those that have: advance, check"),
+        (["schema", "demo"], "demo: has no --json; those that have: advance, answers"),
     ],
 )
 def test_schema_says_what_is_wrong(arguments: list[str], said: str) -> None:
