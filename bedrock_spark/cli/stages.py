@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `prepare` made. rejected: rows that could not become records."""
+    """What `prepare` made.
+
+    rejected: rows that could not become records; kept: rows whose answers were kept by other runs
+    """
 
     run_id: str
     run_uri: str
@@ -45,6 +48,7 @@ class Prepared:
     records: int
     rejected: int
     shards: int
+    kept: int
 
 
 # Imported only by the stages that run on Spark: the others work without it.
@@ -97,6 +101,7 @@ def prepare(pipeline: Pipeline, display: Display) -> int:
             manifest.run_id,
             pipeline.run.storage.uri,
             *(manifest.rows, manifest.records, manifest.rejected, len(manifest.shards)),
+            manifest.kept_rows,
         )
     )
     if manifest.rows and manifest.rejected == manifest.rows:
@@ -106,6 +111,7 @@ def prepare(pipeline: Pipeline, display: Display) -> int:
     display.close(
         f"{manifest.rows:,} rows: {manifest.records:,} records in {len(manifest.shards):,} shards, "
         f"{manifest.rejected:,} rejected"
+        + (f", {manifest.kept_rows:,} with kept answers" if manifest.kept else "")
     )
     return ExitCode.DONE
 

@@ -67,7 +67,8 @@ def find_record(storage: Storage, manifest: RunManifest, record_id: str) -> Shar
     for record in _candidates(storage, list(shards_of(manifest, record_id)), record_id):
         if record.recordId == record_id:
             return record
-    raise RunFolderError(f"{storage.uri}: has no record {record_id}; its row may be rejected")
+    kept = ", or have a kept answer: then the results have it" if manifest.kept else ""
+    raise RunFolderError(f"{storage.uri}: has no record {record_id}; its row may be rejected{kept}")
 
 
 def shards_of(manifest: RunManifest, record_id: str) -> Iterator[Shard]:
