@@ -88,7 +88,7 @@ def test_the_page(bedrock: Callable[..., LocalBedrock], tmp_path: Path) -> None:
         assert [line for line in expected if line not in found] == [], (name, printed)
     assert outcomes == {"ok": 6060}
     usage = local.usage()
-    assert sum(job["records"] for job in usage["jobs"]) == 6000
+    assert sum(sum(records.values()) for records in usage["records"].values()) == 6000
     calls = {model: used["calls"] for model, used in usage["invocations"].items()}
     # The canary of the first run asks five records.
     assert calls == {"amazon.nova-lite-v1:0": 5 + 70, "amazon.nova-pro-v1:0": 40}
