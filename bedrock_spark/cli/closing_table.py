@@ -76,6 +76,11 @@ def closing_table(report: Report) -> list[tuple[str, str]]:
         share = report.sharing / (report.records + report.sharing)
         saved = f"{report.sharing:,} rows ({share:.0%}) share the answer of another row"
         rows.append(("saved by dedupe", saved))
+    kept = report.served_by.get(KEPT, 0)
+    if kept:
+        saved_usd = (report.saved or {}).get("by_keeping")
+        text = "" if saved_usd is None else f", which saves {_dollars(saved_usd)}"
+        rows.append(("saved by answers", f"{kept:,} rows cost nothing: they were kept{text}"))
     if report.canary is not None:
         canary = report.canary
         text = f"{canary['answered']:,} of {canary['asked']:,} answered"

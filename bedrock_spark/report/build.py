@@ -59,7 +59,8 @@ def build_report(
         expected = expected_of(config, run.prices, tries)
         batch = batch_used(jobs.values(), estimate_by(expected, manifest.shards))
         cost = _cost(run, batch, totals, expected, manifest, tries, unit_hours)
-        saved = _saved(run, batch, manifest, cost) if cost is not None else None
+        kept = totals.kept_tokens
+        saved = _saved(run, batch, manifest, cost, kept) if cost is not None else None
     return Report(
         run_id=run.run_id,
         run_uri=run.storage.uri,
@@ -182,12 +183,18 @@ def _cost(
 
 
 def _saved(
-    run: Run, batch: Tokens, manifest: RunManifest, cost: Mapping[str, float]
+    run: Run,
+    batch: Tokens,
+    manifest: RunManifest,
+    cost: Mapping[str, float],
+    kept: Mapping[str, int],
 ) -> dict[str, float]:
     """Return the dollars that the run would have cost more, as far as prices are known.
 
     by_batch: if the batch jobs' tokens had been asked for on demand, at the standard tier
     by_sharing: if each row had a record of its own, at the average cost of a record so far
+    by_keeping: if batch jobs had given the answers that the store had
+    kept: the tokens of these answers
     """
     prices, saved = run.prices, {}
     model_ids = set(batch_model_ids(run.config))
@@ -199,4 +206,8 @@ def _saved(
     if manifest.sharing and manifest.records:
         answers = cost.get("batch", 0.0) + cost.get("fallback", 0.0)
         saved["by_sharing"] = round(answers * manifest.sharing / manifest.records, 4)
+    if kept and prices.batch is not None:
+        counts = (kept.get(name, 0) for name in ("input", "output"))
+        of_cache = {name: kept.get(name, 0) for name in ("cache_read", "cache_write")}
+        saved["by_keeping"] = round(float(Tokens(*counts, **of_cache).cost(prices.batch)), 4)
     return saved

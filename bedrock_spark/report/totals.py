@@ -29,7 +29,11 @@ _NO_SERVED, _NO_TOKENS = {BATCH: 0, FALLBACK: 0}, {"input": 0, "output": 0}
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over all units. The names are those of `Report`; asked: when the fallback answered."""
+    """Sums over all units. The names are those of `Report`.
+
+    asked: when the fallback answered
+    kept_tokens: of answers that a store had; empty if they are from an earlier report
+    """
 
     outcomes: dict[str, int] = field(default_factory=dict)
     served_by: dict[str, int] = field(default_factory=lambda: dict(_NO_SERVED))
@@ -48,6 +52,7 @@ class Totals:
     labels: list[dict[str, Any]] = field(default_factory=list)
     latency: list[dict[str, Any]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    kept_tokens: dict[str, int] = field(default_factory=dict)
 
 
 def totals_of(
@@ -95,13 +100,14 @@ def totals_of(
         labels=labels.as_json(),
         latency=as_bins(sums["latency"]),
         asked=asked_by_minute(sums["fallback_minutes"]),
+        kept_tokens=dict(sums["kept_tokens"]),
     )
 
 
 # The counts of a unit that are added up by name.
 _SUMMED = (
     *("outcomes", "served_by", "stop_reasons", "tokens", "manifest_tokens", "fallback_tokens"),
-    *("lengths", "latency", "fallback_minutes"),
+    *("lengths", "latency", "fallback_minutes", "kept_tokens"),
 )
 
 

@@ -63,6 +63,8 @@ def test_what_did_not_change_is_not_paid_for(
     assert report.cost is not None
     assert report.cost["total"] == 0
     assert report.tokens == {"input": 0, "output": 0}
+    assert report.saved is not None
+    assert report.saved["by_keeping"] > 0
     assert bill(local) == paid
     for number, row in answers_of(spark, second).items():
         own = before[number]

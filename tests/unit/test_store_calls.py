@@ -212,7 +212,7 @@ CALLS: list[tuple[Callable[[SmallRun], Callable[[], object]], list[str]]] = [
             *(f"list {folder}/{PREPARE_ID}/" for folder in ("shards", "rows")),
             "create manifest.json",
             "read_if_present run.json",
-            *(f"list {folder}/" for folder in ("shards", "index", "rows", "rejects")),
+            *(f"list {folder}/" for folder in ("shards", "index", "rows", "rejects", "kept")),
         ],
     ),
     (open_again, OPEN),
@@ -223,8 +223,8 @@ CALLS: list[tuple[Callable[[SmallRun], Callable[[], object]], list[str]]] = [
         [
             *("scan fallback/", "scan output/"),
             *("read_if_present reconciliation.jsonl.gz", "scan reconciliation/"),
-            *(f"scan results/{kind}-" for kind in ("shard", "rejects")),
-            *(f"scan deadletters/{kind}-" for kind in ("shard", "rejects")),
+            *(f"scan results/{kind}-" for kind in ("shard", "rejects", "kept")),
+            *(f"scan deadletters/{kind}-" for kind in ("shard", "rejects", "kept")),
         ],
     ),
     (

@@ -123,3 +123,14 @@ def test_what_the_flex_tier_served_has_a_line() -> None:
     table = dict(closing_table(report_of(2, {"ok": 2}, by_fallback=2, fallback_tokens=tokens)))
     assert table["flex tier"] == "700 of 900 in, 60 of 80 out, of the fallback"
     assert "flex tier" not in dict(closing_table(report_of(2, {"ok": 2})))
+
+
+def test_kept_answers_have_a_line_with_what_they_save() -> None:
+    """Without a price, without the dollars; a run without a store has no such line."""
+    served = {"batch": 10, "fallback": 0, "kept": 50}
+    report = report_of(60, {"ok": 60}, served_by=served, saved={"by_keeping": 1.234})
+    text = "50 rows cost nothing: they were kept"
+    assert dict(closing_table(report))["saved by answers"] == f"{text}, which saves $1.23"
+    unpriced = report_of(60, {"ok": 60}, served_by=served)
+    assert dict(closing_table(unpriced))["saved by answers"] == text
+    assert "saved by answers" not in dict(closing_table(report_of(60, {"ok": 60})))
