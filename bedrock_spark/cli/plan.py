@@ -154,12 +154,26 @@ def _rest(found: Sequence[tuple[str, Plan | None]], *, pays: bool) -> str:
     """Return what is left to pay for, in a sentence."""
     if not pays:
         return "nothing is left to pay for in any stage"
-    costs = [plan.cost.likely if plan.cost else None for _, plan in found if plan and plan.pays]
     unknown = [name for name, plan in found if plan is None]
-    known = [cost for cost in costs if cost is not None]
-    about = f"about {dollars(sum(known, Decimal()))}" if len(known) == len(costs) else "not known"
     named = f"; {', '.join(unknown)} cannot be planned yet" if unknown else ""
-    return f"the stages that are planned would cost {about}{named}"
+    return f"{_cost_of([plan for _, plan in found if plan and plan.pays])}{named}"
+
+
+def _cost_of(plans: Sequence[Plan]) -> str:
+    """Return what some stages would cost together, in a sentence."""
+    costs = [plan.cost for plan in plans if plan.cost is not None]
+    if len(costs) < len(plans):
+        return "what the planned stages would cost is not known, because a price is missing"
+    low = dollars(sum((cost.low for cost in costs), Decimal()))
+    likely = [cost.likely for cost in costs if cost.likely is not None]
+    high = [cost.high for cost in costs if cost.high is not None]
+    if len(likely) == len(costs):
+        about = f"about {dollars(sum(likely, Decimal()))}"
+    elif len(high) == len(costs):
+        about = f"{low} to {dollars(sum(high, Decimal()))}"
+    else:
+        about = f"{low} or more"
+    return f"the planned stages would cost {about}"
 
 
 def _planned(config: Config, mean: float | None, against: str | None, display: Display) -> Plan:

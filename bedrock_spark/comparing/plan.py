@@ -16,6 +16,7 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.schema import parse_ddl
 
 TEXT, RECORD_ID, OUTCOME = "text", "record_id", "outcome"
+KEY, COLUMN = "--key", "--column"
 _MEASURES = ("input_tokens", "output_tokens", "cost_usd")
 
 
@@ -34,17 +35,19 @@ class RunTable:
         """Return the run folder."""
         return self.run.storage.uri
 
-    def name_of(self, name: str) -> str | None:
+    def name_of(self, name: str, *, of_key: bool = False) -> str | None:
         """Return the name of a column in the results; None if there is none.
 
-        name: as it is, or without `results.prefix`
+        name: as it is, or without `results.prefix`. If both are there, such as a `text` of the
+            source beside `llm_text`, answers are meant; of_key: the column of the source is
         """
-        names = (name, f"{self.run.config.results.prefix}{name}")
-        return next((each for each in names if each in self.schema.names), None)
+        names = [f"{self.run.config.results.prefix}{name}", name]
+        ordered = names[::-1] if of_key else names
+        return next((each for each in ordered if each in self.schema.names), None)
 
     def column(self, name: str, option: str) -> str:
         """Return the name of a column in the results. Raises ConfigError if there is none."""
-        found = self.name_of(name)
+        found = self.name_of(name, of_key=option == KEY)
         if found is None:
             raise ConfigError(
                 f"{option} {name}: the results of {self.uri} have no such column; they have "
@@ -165,11 +168,11 @@ def _names(text: str, tables: Sequence[RunTable], option: str) -> list[str]:
 def _keys(tables: Sequence[RunTable], key: Sequence[str], notes: list[str]) -> list[list[str]]:
     """Return the columns of the key, each with its name in every table."""
     if key:
-        return [_names(text, tables, "--key") for text in key]
+        return [_names(text, tables, KEY) for text in key]
     own = [table.run.config.source.key for table in tables]
     if not any(own):
         notes.append("the runs have no source.key: rows are paired by record_id, by equal requests")
-        return [_names(RECORD_ID, tables, "--key")]
+        return [[table.column(RECORD_ID, COLUMN) for table in tables]]
     if len(tables) == 1 or sorted(own[0]) == sorted(own[1]):
         return [[name] * len(tables) for name in own[0]]
     # The same columns of the source, if the runs only named them differently.
@@ -201,7 +204,7 @@ def _chosen(
     if columns:
         found = {}
         for text in columns:
-            names = _names(text, tables, "--column")
+            names = _names(text, tables, COLUMN)
             found[text.split("=", 1)[0] if "=" in text else text] = names
         return found
     shared = [name for name in tables[0].parsed if all(name in t.parsed for t in tables)]
@@ -209,11 +212,11 @@ def _chosen(
         alone = [name for name in table.parsed if name not in shared]
         if alone:
             notes.append(f"only {run} has the columns {_listed(alone)}: they are not compared")
-    return {name: [table.column(name, "--column") for table in tables] for name in shared}
+    return {name: [table.column(name, COLUMN) for table in tables] for name in shared}
 
 
 def _compared(tables: Sequence[RunTable], chosen: dict[str, list[str]]) -> list[Column]:
-    texts = {} if TEXT in chosen else {TEXT: [t.column(TEXT, "--column") for t in tables]}
+    texts = {} if TEXT in chosen else {TEXT: [t.column(TEXT, COLUMN) for t in tables]}
     return [
         Column(name, _three(names), _is_number(tables, names))
         for name, names in {**texts, **chosen}.items()

@@ -10,7 +10,7 @@ from bedrock_spark.aws.clients import AwsSettings, quick_client, region_here
 from bedrock_spark.check import check_config
 from bedrock_spark.check_stages import Stages, check_stages
 from bedrock_spark.clock import Clock, SystemClock
-from bedrock_spark.config import Config
+from bedrock_spark.config import Config, SourceConfig
 from bedrock_spark.doctor.account import account_findings, clock_findings, identity_of
 from bedrock_spark.doctor.asking import UnansweredError
 from bedrock_spark.doctor.disk import disk_findings
@@ -20,9 +20,11 @@ from bedrock_spark.doctor.on_spark import spark_probes
 from bedrock_spark.doctor.probes import Probe, run_probes
 from bedrock_spark.doctor.world import Clients, World
 from bedrock_spark.errors import BedrockSparkError, ConfigError
+from bedrock_spark.report.values import DONE
+from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.run_folder.run import open_run
-from bedrock_spark.run_folder.stages_file import is_run
-from bedrock_spark.storage import free_space
+from bedrock_spark.run_folder.run_file import parse_run_file, read_run_file
+from bedrock_spark.storage import free_space, open_storage
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -62,7 +64,7 @@ def _all(
     yield "config", ok(f"{path}: no problem found")
     seen: set[tuple[str, Finding]] = set()
     for name, config in configs.items():
-        for subject, finding in _of_run(config, spark, clock):
+        for subject, finding in _of_run(config, spark, clock, is_stage=name is not None):
             # What was found for a stage before is not said again.
             if (subject, finding) not in seen:
                 seen.add((subject, finding))
@@ -80,7 +82,13 @@ def _of_stage(name: str, finding: Finding) -> Finding:
     return replace(finding, what=f"stage {name}: {finding.what}")
 
 
-def _of_run(config: Config, spark: Callable[[Config], SparkSession] | None, clock: Clock) -> Found:
+def _of_run(
+    config: Config,
+    spark: Callable[[Config], SparkSession] | None,
+    clock: Clock,
+    *,
+    is_stage: bool,
+) -> Found:
     region = config.batch.region or region_here()
     if region is None:
         what = "batch.region: is not set, and neither AWS_REGION nor the AWS profile names one"
@@ -88,8 +96,32 @@ def _of_run(config: Config, spark: Callable[[Config], SparkSession] | None, cloc
     else:
         batch = config.batch.model_copy(update={"region": region})
         config = config.model_copy(update={"batch": batch})
-        yield from _in_aws(World(config, region, _quick(config)), clock)
+        known = _without_unknown_rows(config) if is_stage else config
+        yield from _in_aws(World(known, region, _quick(known)), clock)
+        if known is not config:
+            what = f"source.run = {config.source.run!r}: its rows are known once that stage is done"
+            yield "source", unknown(what)
+            return
         yield from _on_spark(config, spark, clock)
+
+
+def _without_unknown_rows(config: Config) -> Config:
+    """Return the config of a stage without its source if the stage that it reads is not done."""
+    if config.source.run is None or _is_done(config):
+        return config
+    return config.model_copy(update={"source": SourceConfig()})
+
+
+def _is_done(config: Config) -> bool:
+    settings = AwsSettings(config.batch.region, config.endpoint_url)
+    storage = open_storage(config.source.run or "", settings)
+    try:
+        data = read_run_file(storage, ())
+        run_id = parse_run_file(data, storage)["run_id"] if data is not None else ""
+        report = read_report(storage, run_id)
+    except BedrockSparkError:
+        return True  # a probe says what is wrong
+    return report is not None and report["state"] == DONE
 
 
 def _quick(config: Config) -> Clients:
@@ -124,14 +156,5 @@ def _on_spark(
         session = spark(config)
     except BedrockSparkError as exc:
         yield "versions", error(f"Spark: {exc}")  # which says what to install
-        return
-    source = config.source.run
-    if source is not None and not is_run(
-        source, AwsSettings(config.batch.region, config.endpoint_url)
-    ):
-        yield (
-            "source",
-            unknown(f"source.run = {source!r}: its rows are known once that run is done"),
-        )
         return
     yield from run_probes(spark_probes(session, lambda: open_run(config, clock)), _SPARK_SECONDS)

@@ -29,9 +29,11 @@ _QUIET_SECONDS = 60.0
 _NOTES = 20
 
 _CELL = "border:0;background:none;text-align:left;padding:.1em .9em .1em 0"
+# `color:inherit`: in a page without a doctype, as some notebooks frame an output, the text of a
+# table is black.
 _HTML = (
     """<div style="font:13px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif">
-<table style="border-collapse:collapse;border:0;margin:.3em 0;font:inherit">
+<table style="border-collapse:collapse;border:0;margin:.3em 0;font:inherit;color:inherit">
 {% for row in rows %}
 <tr style="background:none"><td style="CELL;white-space:nowrap;
 {%- if row.is_part %}padding-left:1em;opacity:.7{% endif %}">{{ row.name }}</td>

@@ -17,9 +17,12 @@ from click.testing import CliRunner
 from bedrock_spark.chain import StageRuns, Stop, config_of_run
 from bedrock_spark.check_stages import check_stages
 from bedrock_spark.cli import main
+from bedrock_spark.cli.plan import _cost_of
 from bedrock_spark.config import Config, parse_config
+from bedrock_spark.doctor.diagnose import _without_unknown_rows
 from bedrock_spark.errors import BudgetError, ExitCode, OtherRunError, RunFolderError
 from bedrock_spark.page import render_stages
+from bedrock_spark.planning.values import Money
 from bedrock_spark.report import Report
 from bedrock_spark.report.build import write_report
 from bedrock_spark.report.values import DONE, HELD, all_outcomes
@@ -273,3 +276,31 @@ def test_the_page_of_stages_has_each_name_once(file: Path) -> None:
     referred = re.findall(r'(?:aria-labelledby="|href="#|url\(#)([^")]+)', page)
     assert set(referred) <= set(ids)
     assert "<script" not in page
+
+
+def test_doctor_leaves_out_rows_that_a_stage_has_not_made(file: Path) -> None:
+    """They are no error of a config: they are there once the stage before is done."""
+    config = config_of_run(f"{file}#extract")
+    assert _without_unknown_rows(config).source.run is None
+    Runs(file).run()
+    assert _without_unknown_rows(config) is config
+
+
+def money(low: str, likely: str | None = None, high: str | None = None) -> Money:
+    texts = {"low": low, "likely": likely, "high": high}
+    return Money.model_validate(texts)
+
+
+@pytest.mark.parametrize(
+    ("costs", "said"),
+    [
+        ([money("1", "2", "3"), money("1", "2.5", "3")], "would cost about $4.50"),
+        ([money("1", "2", "3"), money("1", None, "3")], "would cost $2.00 to $6.00"),
+        ([money("1", None, None), money("1", None, "3")], "would cost $2.00 or more"),
+        ([money("1", "2", "3"), None], "is not known, because a price is missing"),
+    ],
+)
+def test_the_plans_of_stages_are_added_up(costs: list[Money | None], said: str) -> None:
+    """As exactly as the least exact of them."""
+    plans: Any = [SimpleNamespace(cost=cost) for cost in costs]
+    assert said in _cost_of(plans)

@@ -102,6 +102,27 @@ def test_a_prefix_of_result_columns_is_left_out(tmp_path: Path) -> None:
     assert column(found, "text").equal.count == 2
 
 
+def test_answers_are_meant_if_the_source_has_columns_of_their_names(tmp_path: Path) -> None:
+    """That is what `results.prefix` is for. A key is a column of the source."""
+    types = {"id": pa.int64(), "label": pa.string(), "outcome": pa.string(), "llm_id": pa.string()}
+    own = [{"id": i, "label": "source", "outcome": "source", "llm_id": "same"} for i in range(3)]
+    for name in "ab":
+        write_run(tmp_path / name, own, types, prefix="llm_")
+        for path in (tmp_path / name).glob("results/*.parquet"):
+            table = pq.read_table(path)
+            answers = pa.array([f"{name}{i}" for i in range(table.num_rows)])
+            table = table.append_column("llm_label", answers)
+            ok = pa.array(["ok"] * table.num_rows)
+            at = table.schema.names.index("llm_outcome")
+            pq.write_table(table.set_column(at, "llm_outcome", ok), path)
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b"), columns=["label"])
+    assert found.both_ok == 3
+    assert column(found, "label").names == ["llm_label", "llm_label"]
+    assert column(found, "label").equal.count == 0
+    assert found.matching is not None
+    assert found.matching.key == [["id", "id"]]
+
+
 def test_without_a_key_equal_requests_are_paired(tmp_path: Path) -> None:
     """Rows of one record have one answer, and count once."""
     for name in "ab":

@@ -76,6 +76,15 @@ def test_each_stage_has_a_bar_with_count_rate_and_time_left() -> None:
     ]
 
 
+def test_the_text_has_the_colour_of_the_notebook() -> None:
+    """No colour of its own but that of the bars: a theme may be light or dark."""
+    places = Places()
+    NotebookBars(places.new).observe(Progress("batch", 5, 10), 0.0)
+    page = places.shown[0][0]
+    colours = set(re.findall(r"(?:color|background):([^;\"]+)", page))
+    assert colours == {"inherit", "none", "rgba(128,128,128,.3)", "#2f9e83"}
+
+
 def test_every_text_is_escaped() -> None:
     """A detail may have the name of a model, or the message of a service."""
     places = Places()
