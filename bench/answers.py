@@ -2,10 +2,10 @@
 
     python bench/answers.py [--rows 1000000] [--kept 10000000] [--known 0.99] [--rounds 3]
 
-Prepare without a store and prepare that looks every row up take turns. The figure is the CPU time
-that the lookup adds, by the CPU time of prepare without it: seconds of a loaded machine mean
-little. Also reported: the same with no row known, and the memory of a worker with a tenth of the
-kept answers and with all.
+Prepare with a lookup of every row and prepare without it take turns. The figure is the CPU time
+that the lookup adds, by the CPU time without it: seconds of a loaded machine mean little. Also
+reported: the same with no row known, and the memory of a worker with a tenth of the kept answers
+and with all.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from common.corpus import write_corpus
-from common.cpu import cpu_seconds
 from common.figures import report
-from common.prepared import bench_config, prepare_corpus, seconds
+from common.prepared import bench_config, prepare_corpus
 from common.scale import scale_run, scaled
 from common.spark_session import bench_session
+from common.versus import Programs, Rounds
 from pyspark.sql import SparkSession
 
 from bedrock_spark.answers.digest import context_of, request_digest
@@ -50,15 +50,17 @@ _ANSWERED_AT = 1_790_000_000_000_000
 Body = tuple[int, str]
 
 
-def with_store(corpus: Path, folder: Path, store: Path) -> Config:
+def with_store(corpus: Path, folder: Path, store: Path, mode: str = "read_write") -> Config:
     values = bench_config(corpus, folder).model_dump(mode="json", exclude_unset=True)
-    return Config.model_validate({**values, "answers": {"uri": str(store)}})
+    return Config.model_validate({**values, "answers": {"uri": str(store), "mode": mode}})
 
 
-def prepare_with(spark: SparkSession, corpus: Path, folder: Path, store: Path) -> RunManifest:
+def prepare_with(
+    spark: SparkSession, corpus: Path, folder: Path, store: Path, mode: str = "read_write"
+) -> RunManifest:
     """Prepare a corpus in a folder with a store, after deleting that folder."""
     shutil.rmtree(folder, ignore_errors=True)
-    return prepare(spark, open_run(with_store(corpus, folder, store), SystemClock()))
+    return prepare(spark, open_run(with_store(corpus, folder, store, mode), SystemClock()))
 
 
 def bodies_of(spark: SparkSession, corpus: Path, home: Path) -> list[Body]:
@@ -146,39 +148,37 @@ def _rows(
 def compare(
     spark: SparkSession, home: Path, corpus: Path, store: Path, rounds: int, **detail: object
 ) -> None:
-    """Report what a lookup adds, in turns with prepare without a store."""
-    cpu: dict[str, list[float]] = {"without": [], "with": []}
-    wall: dict[str, list[float]] = {"without": [], "with": []}
+    """Report what a lookup adds, in turns with prepare without it.
+
+    The figure with a goal compares with `answers.mode: refresh`: the same prepare by the hashes of
+    bodies, without the lookup. The other one compares with prepare by the hashes of keys.
+    """
     kept = 0
 
-    def without() -> None:
-        wall["without"].append(seconds(lambda: prepare_corpus(spark, corpus, home / "without")))
-
-    def looked_up() -> None:
+    def in_mode(mode: str) -> None:
         nonlocal kept
+        kept = prepare_with(spark, corpus, home / "with", store, mode).kept_rows
 
-        def work() -> None:
-            nonlocal kept
-            kept = prepare_with(spark, corpus, home / "with", store).kept_rows
-
-        wall["with"].append(seconds(work))
-
-    for _ in range(rounds):
-        cpu["without"].append(cpu_seconds(without))
-        cpu["with"].append(cpu_seconds(looked_up))
-    ratios = [b / a - 1 for a, b in zip(cpu["without"], cpu["with"], strict=True)]
-    report(
-        "answers_lookup",
-        statistics.median(ratios),
-        "ratio",
-        GOAL,
-        "lower",
-        **detail,
-        rows_known=kept,
-        ratios=[round(ratio, 3) for ratio in ratios],
-        **{f"{name}_cpu_seconds": [round(s, 2) for s in own] for name, own in cpu.items()},
-        **{f"{name}_seconds": [round(s, 2) for s in own] for name, own in wall.items()},
-    )
+    programs: Programs = {
+        "by_key": lambda: prepare_corpus(spark, corpus, home / "without"),
+        "by_body": lambda: in_mode("refresh"),
+        "with_lookup": lambda: in_mode("read_write"),
+    }
+    taken = Rounds.of(programs, rounds)
+    for name, base, goal in (
+        ("answers_lookup", "by_body", GOAL),
+        ("answers_lookup_and_body_hashes", "by_key", None),
+    ):
+        pairs = zip(taken.cpu[base], taken.cpu["with_lookup"], strict=True)
+        ratios = [after / before - 1 for before, after in pairs]
+        report(
+            *(name, statistics.median(ratios), "ratio", goal, "lower"),
+            **detail,
+            rows_known=kept,
+            ratios=[round(ratio, 3) for ratio in ratios],
+            cpu_seconds={each: [round(s, 2) for s in own] for each, own in taken.cpu.items()},
+            seconds={each: [round(s, 2) for s in own] for each, own in taken.seconds.items()},
+        )
 
 
 def memory(home: Path, corpus: Path, few: Path, many: Path, kept: int) -> None:

@@ -25,6 +25,8 @@ from bedrock_spark.prices import RunPrices
 from bedrock_spark.spark.collect.asked_bodies import AskedBodies
 
 _MICROSECONDS = 1_000_000
+# A token costs some 1e-8 dollars at least. Without rounding, 0.00002 may be 1.9999999999999998e-05.
+_DECIMALS = 12
 
 
 class Repeated(NamedTuple):
@@ -139,7 +141,8 @@ class Provenance:
             dollars += np.asarray(images) * float(per_image or 0)
         if shares is not None:
             dollars /= np.asarray(shares)
-        return pa.array(dollars, pa.float64(), mask=~is_counted(tokens, images))
+        rounded = np.round(dollars, _DECIMALS)
+        return pa.array(rounded, pa.float64(), mask=~is_counted(tokens, images))
 
     def cost(
         self,
