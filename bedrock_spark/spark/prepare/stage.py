@@ -205,7 +205,14 @@ def _manifest(
 ) -> RunManifest:
     shards = tuple(shard_of(s) for bucket in summaries for s in bucket["shards"])
     rejects = tuple(RejectedRows(b["bucket"], b["rejected"]) for b in summaries if b["rejected"])
-    rows = sum(b["rows"] for b in summaries) + looked.kept_rows
+    cut = sum(b["rows"] for b in summaries)
+    if looked.rows is not None and cut != looked.size.records:
+        # Spark has computed rows again, of a source that has changed since.
+        raise PlanError(
+            f"source: {looked.size.records} rows had no kept answer, and then {cut} came to be "
+            "asked: it gives other rows each time it is read; write it to a table first"
+        )
+    rows = cut + looked.kept_rows
     manifest = RunManifest(
         *(run.run_id, rows, ddl, shards, rejects, prepare_id),
         kept=looked.kept,
