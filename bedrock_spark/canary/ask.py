@@ -28,12 +28,14 @@ from bedrock_spark.canary.limits import Probe, find_limit, is_too_short, too_sho
 from bedrock_spark.clock import Clock, iso_time
 from bedrock_spark.config import CanaryConfig
 from bedrock_spark.errors import (
+    AnswerStoreError,
     CanaryAccessError,
     CanaryError,
     InvokeError,
     InvokeRecordError,
     InvokeRefusedError,
     InvokeRetryableError,
+    StorageError,
 )
 from bedrock_spark.families import Answer, family_of
 from bedrock_spark.families.base import read_answer
@@ -110,13 +112,19 @@ def ask_canary(
             probe_tokens=found.tokens,
         )
     add_try(run.storage, canary)
-    _keep(run, model_id, replies, canary.asked_at)
+    failed: Exception | None = None
+    try:
+        _keep(run, model_id, replies, canary.asked_at)
+    except (AnswerStoreError, StorageError) as exc:
+        failed = exc  # what the model says of the run comes first
     observe(Progress("canary", canary.asked, canary.asked, _counted(canary)))
     if is_refused:
-        raise _refusal(canary, config)
+        raise _refusal(canary, config) from failed
     if is_too_short(canary, run.config):
         counts = {"asked": canary.asked, "refused": canary.refused}
-        raise CanaryError(too_short_message(canary, run.config), **counts)
+        raise CanaryError(too_short_message(canary, run.config), **counts) from failed
+    if failed is not None:
+        raise failed
     return canary
 
 

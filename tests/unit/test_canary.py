@@ -17,7 +17,7 @@ from bedrock_spark.aws import profiles
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary import ask as ask_module
 from bedrock_spark.canary import ask_canary, is_canary_due
-from bedrock_spark.errors import CanaryError, RunFolderError
+from bedrock_spark.errors import AnswerStoreError, CanaryError, RunFolderError
 from bedrock_spark.invoke.kept_calls import find_kept
 from bedrock_spark.progress import Progress
 from bedrock_spark.run_folder import layout
@@ -96,6 +96,26 @@ def test_the_answers_of_the_canary_are_kept_in_the_store(
     assert list(found) == [bodies[0], bodies[3]]
     assert {kept.run_id for kept in found.values()} == {run.run_id}
     assert json.loads(found[bodies[3]].output)["content"][0]["text"] == "shard-00-3"
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_store_that_takes_no_answers_hides_no_refusal(
+    tmp_path: Path, model: Callable[..., Model], refuses: bool
+) -> None:
+    """It stops the run before jobs are submitted, but what the model says comes first.
+
+    The try is written down: the records are not paid for again.
+    """
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "store.json").write_text('{"format": 99}')
+    run = begin_run(tmp_path / "run", (2,), answers={"uri": str(store)}, max_error_share=0)
+    second = (400, {"message": "no"}) if refuses else answer()
+    model(run, lambda record_id: second if record_id == "shard-00-1" else answer())
+    expected = (CanaryError, "refused by") if refuses else (AnswerStoreError, "format 99")
+    with pytest.raises(expected[0], match=expected[1]):
+        ask_canary(run, shards_of((2,)), FakeClock())
+    assert len(read_tries(run.storage)) == 1
 
 
 def test_without_arrow_the_canary_says_that_it_keeps_nothing(
