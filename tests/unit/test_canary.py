@@ -17,7 +17,7 @@ from bedrock_spark.aws import profiles
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary import ask as ask_module
 from bedrock_spark.canary import ask_canary, is_canary_due
-from bedrock_spark.errors import AnswerStoreError, CanaryError, RunFolderError
+from bedrock_spark.errors import CanaryError, RunFolderError, StorageError
 from bedrock_spark.invoke.kept_calls import find_kept
 from bedrock_spark.progress import Progress
 from bedrock_spark.run_folder import layout
@@ -98,23 +98,23 @@ def test_the_answers_of_the_canary_are_kept_in_the_store(
     assert json.loads(found[bodies[3]].output)["content"][0]["text"] == "shard-00-3"
 
 
-@pytest.mark.parametrize("refuses", [False, True])
-def test_a_store_that_takes_no_answers_hides_no_refusal(
-    tmp_path: Path, model: Callable[..., Model], refuses: bool
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_a_store_that_fails_hides_no_refusal(
+    tmp_path: Path,
+    model: Callable[..., Model],
+    caplog: pytest.LogCaptureFixture,
+    is_refused: bool,
 ) -> None:
-    """It stops the run before jobs are submitted, but what the model says comes first.
-
-    The try is written down: the records are not paid for again.
-    """
-    store = tmp_path / "store"
-    store.mkdir()
-    (store / "store.json").write_text('{"format": 99}')
-    run = begin_run(tmp_path / "run", (2,), answers={"uri": str(store)}, max_error_share=0)
-    second = (400, {"message": "no"}) if refuses else answer()
-    model(run, lambda record_id: second if record_id == "shard-00-1" else answer())
-    expected = (CanaryError, "refused by") if refuses else (AnswerStoreError, "format 99")
-    with pytest.raises(expected[0], match=expected[1]):
-        ask_canary(run, shards_of((2,)), FakeClock())
+    """Without one, the run ends before any job, and the answers are not paid for again."""
+    (tmp_path / "store").write_bytes(b"a file, and no folder")
+    store = {"uri": str(tmp_path / "store")}
+    run = begin_run(tmp_path / "run", (4,), answers=store, max_error_share=0)
+    rule = {"shard-00-2": (400, {"message": "no"})} if is_refused else {}
+    model(run, lambda record_id: rule.get(record_id, answer(record_id)))
+    kind, match = (CanaryError, "refused by") if is_refused else (StorageError, "store")
+    with pytest.raises(kind, match=match):
+        ask_canary(run, shards_of((4,)), FakeClock())
+    assert is_canary_due(run) == is_refused == ("are not kept" in caplog.text)
     assert len(read_tries(run.storage)) == 1
 
 
