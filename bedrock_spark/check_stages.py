@@ -12,7 +12,12 @@ from decimal import Decimal
 from bedrock_spark.check import problems_of
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig, Reading, StagesReading, read_stages
-from bedrock_spark.config.overlaps import named_results
+from bedrock_spark.config.overlaps import (
+    named_folders,
+    named_results,
+    named_source,
+    overlap_of_results,
+)
 from bedrock_spark.config.places import Relation
 from bedrock_spark.config.problems import Problem
 from bedrock_spark.config_file import read_file
@@ -67,6 +72,7 @@ def check_stages(config: AnyConfig, overrides: Iterable[str] = ()) -> Stages | N
     configs = {n: r.config for n, r in found.stages.items() if r.config is not None}
     if not located:
         located += [found.origin.located(each) for each in _shared_places(configs)]
+        located += [found.origin.located(each) for each in _overwritten(configs)]
     if located:
         lines = list(dict.fromkeys(located))
         count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
@@ -108,3 +114,16 @@ def _shared_places(configs: dict[str, Config]) -> Iterator[Problem]:
                     f"{first}: name another place in the results of one of them, or merge by "
                     f"results.mode: merge in {second}"
                 )
+
+
+def _overwritten(configs: dict[str, Config]) -> Iterator[Problem]:
+    """Yield the stages that would publish over the source, or over the run of another stage."""
+    first = next(iter(configs.values()), None)
+    source = named_source(first.source) if first is not None else None
+    kept = [place for config in configs.values() for place in named_folders(config.run_uri, ())]
+    for name, config in configs.items():
+        written = named_results(config.results)
+        for place in [source, *kept]:
+            message = overlap_of_results(written, place) if written and place else None
+            if message is not None:
+                yield Problem(f"stages: {name}: {message}")

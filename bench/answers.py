@@ -30,7 +30,7 @@ from common.spark_session import bench_session
 from common.versus import Programs, Rounds
 from pyspark.sql import SparkSession
 
-from bedrock_spark.answers.digest import context_of, request_digest
+from bedrock_spark.answers.digest import asking_of, request_digest
 from bedrock_spark.answers.store import HIGHEST, LOWEST, begin_store
 from bedrock_spark.answers.table import SCHEMA, write_answers
 from bedrock_spark.clock import SystemClock
@@ -67,7 +67,7 @@ def bodies_of(spark: SparkSession, corpus: Path, home: Path) -> list[Body]:
     """Return hash and digest of what each row of a corpus asks."""
     folder = home / "asked"
     manifest = prepare_with(spark, corpus, folder, home / "no-store")
-    context = context_of(with_store(corpus, folder, home / "no-store"), CLAUDE)
+    context = asking_of(with_store(corpus, folder, home / "no-store")).context(CLAUDE)
     found: list[Body] = []
     for shard in manifest.shards:
         with (folder / shard.key).open("rb") as lines:

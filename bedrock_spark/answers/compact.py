@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +71,7 @@ def compact(storage: Storage, now: float) -> Compacted:
     """
     begin_store(storage)
     deleted = _delete_replaced(storage, now)
-    small = [file for file in pin_files(storage) if file.size < SMALL_BYTES]
+    small = [f for f in pin_files(storage) if f.size < SMALL_BYTES and _is_sorted(storage, f)]
     merged = written = answers = kept = 0
     for start in range(0, len(small), _MOST_FILES):
         group = small[start : start + _MOST_FILES]
@@ -81,6 +82,18 @@ def compact(storage: Storage, now: float) -> Compacted:
         merged, written = merged + len(group), written + len(files)
         answers, kept = answers + before, kept + after
     return Compacted(merged, written, answers, kept, deleted)
+
+
+def _is_sorted(storage: Storage, file: AnswersFile) -> bool:
+    """Tell whether the row groups of a file follow each other in the order of hashes.
+
+    A file of another tool may not be sorted: it stays as it is, and so do lookups in it.
+    """
+    if file.has_name_of_ours:
+        return True
+    with closing(OpenAnswers(storage, file)) as opened:
+        groups = opened.groups
+    return all(one.last <= next_one.first for one, next_one in pairwise(groups))
 
 
 def _delete_replaced(storage: Storage, now: float) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bedrock_spark.config import Config
+from bedrock_spark.config import Config, FallbackConfig
 from bedrock_spark.families import invocation_of
 from bedrock_spark.families.bare_ids import bare_model_id
 
@@ -28,24 +28,22 @@ class Asking:
     """How a run asks its models; together with the model, it is the context of a request.
 
     invocation: InvokeModel or Converse; schema: the JSON Schema of the answers
-    guardrail: of the fallback's calls
     """
 
     invocation: str = "InvokeModel"
     schema: Mapping[str, Any] | None = None
-    guardrail: Mapping[str, Any] | None = None
 
-    def context(self, model_id: str, *, is_fallback: bool = False) -> bytes:
+    def context(self, model_id: str, guardrail: Mapping[str, Any] | None = None) -> bytes:
         """Return the SHA-256 of the context in which a model is asked.
 
         model_id: the model that is asked, or that has answered, by any of its ids
-        is_fallback: whether the fallback asks it; only its calls have a guardrail
+        guardrail: of the call, see `guardrail_of`; only calls of the fallback have one
         """
         context: dict[str, Any] = {
             "model": bare_model_id(model_id),
             "invocation": self.invocation,
             "schema": self.schema,
-            "guardrail": self.guardrail if is_fallback else None,
+            "guardrail": guardrail,
         }
         text = json.dumps(context, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).digest()
@@ -53,17 +51,17 @@ class Asking:
 
 def asking_of(config: Config) -> Asking:
     """Return how a run asks its models. Raises ConfigError if the family is not known."""
-    guardrail = config.fallback.guardrail if config.fallback is not None else None
-    return Asking(
-        _INVOCATIONS[invocation_of(config)],
-        config.request.answer_schema,
-        None if guardrail is None else guardrail.model_dump(mode="json"),
-    )
+    return Asking(_INVOCATIONS[invocation_of(config)], config.request.answer_schema)
 
 
-def context_of(config: Config, model_id: str, *, is_fallback: bool = False) -> bytes:
-    """Return the context in which a run asks a model; see `Asking.context`."""
-    return asking_of(config).context(model_id, is_fallback=is_fallback)
+def guardrail_of(fallback: FallbackConfig | None) -> dict[str, str] | None:
+    """Return the guardrail of the fallback's calls, as the context and the notes of calls have it.
+
+    It may change while a run goes on: the note of a call says which one that call had.
+    """
+    if fallback is None or fallback.guardrail is None:
+        return None
+    return {"id": fallback.guardrail.id, "version": fallback.guardrail.version}
 
 
 def contexts_of(config: Config) -> tuple[bytes, ...]:
@@ -71,17 +69,18 @@ def contexts_of(config: Config) -> tuple[bytes, ...]:
 
     First that of the model, then those of other models of targets, then that of the fallback.
     """
-    contexts = [context_of(config, config.model.id)]
-    contexts += [context_of(config, target.model_id) for target in config.targets]
-    if config.fallback is not None:
-        contexts.append(context_of(config, config.fallback.model_id, is_fallback=True))
+    asking, fallback = asking_of(config), config.fallback
+    models = [config.model.id, *(target.model_id for target in config.targets)]
+    contexts = [asking.context(model_id) for model_id in models]
+    if fallback is not None:
+        contexts.append(asking.context(fallback.model_id, guardrail_of(fallback)))
     return tuple(dict.fromkeys(contexts))
 
 
 def request_digest(body_sha256: bytes, context: bytes) -> str:
     """Return the digest of a request in hexadecimal, 64 characters.
 
-    body_sha256: 32 bytes; context: as `context_of` returns it
+    body_sha256: 32 bytes; context: as `Asking.context` returns it
     """
     return hashlib.sha256(body_sha256 + context).hexdigest()
 

@@ -133,7 +133,8 @@ class KeptAnswers:
         hashes, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for number, opened in enumerate(self._opened):
             for group in opened.groups_of(first, last):
-                own = opened.read(group.number, [BODY_HASH]).column(0).to_numpy()
+                # With a null, the hashes would be floats. The digest decides, whatever the hash.
+                own = pc.fill_null(opened.read(group.number, [BODY_HASH]).column(0), 0).to_numpy()
                 rows = np.flatnonzero((own >= first) & (own <= last))
                 hashes.append(own[rows])
                 places.append(rows + (number << _FILE_BITS) + (group.number << _GROUP_BITS))

@@ -49,6 +49,11 @@ class AnswersFile:
     first: int = LOWEST
     last: int = HIGHEST
 
+    @property
+    def has_name_of_ours(self) -> bool:
+        """Tell whether `answers_key` has named it: then it is sorted."""
+        return _NAME.fullmatch(self.key.removeprefix(f"{ANSWERS}/")) is not None
+
     def has_part_of(self, first: int, last: int) -> bool:
         """Tell whether it may have hashes from `first` to `last`, both included."""
         return self.first <= last and first <= self.last

@@ -183,9 +183,19 @@ def access_advice(exc: BaseException) -> str | None:
         return _CHECK_CREDENTIALS
     # boto3's transfers raise an error of their own while they handle the reply.
     for error in (exc, exc.__cause__, exc.__context__):
-        if isinstance(error, ClientError) and error_code(error) in _ACCESS_CODES:
-            return credentials_advice(error_code(error)) or _CHECK_RIGHTS
+        if isinstance(error, ClientError):
+            advice = access_advice_on(error_code(error))
+            if advice is not None:
+                return advice
     return None
+
+
+def access_advice_on(code: str) -> str | None:
+    """Return what to check if a reply with this code refuses the caller; None for any other code.
+
+    code: of the reply, or of one object in the reply to DeleteObjects
+    """
+    return (credentials_advice(code) or _CHECK_RIGHTS) if code in _ACCESS_CODES else None
 
 
 def is_unavailable(exc: BaseException) -> bool:

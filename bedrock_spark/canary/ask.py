@@ -26,8 +26,9 @@ from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary.access import OTHER_ID, no_access
 from bedrock_spark.canary.limits import Probe, find_limit, is_too_short, too_short_message
 from bedrock_spark.clock import Clock, iso_time
-from bedrock_spark.config import CanaryConfig
+from bedrock_spark.config import CanaryConfig, Config
 from bedrock_spark.errors import (
+    BedrockSparkError,
     CanaryAccessError,
     CanaryError,
     InvokeError,
@@ -110,14 +111,24 @@ def ask_canary(
             probe_tokens=found.tokens,
         )
     add_try(run.storage, canary)
-    _keep(run, model_id, replies, canary.asked_at)
     observe(Progress("canary", canary.asked, canary.asked, _counted(canary)))
-    if is_refused:
-        raise _refusal(canary, config)
-    if is_too_short(canary, run.config):
-        counts = {"asked": canary.asked, "refused": canary.refused}
-        raise CanaryError(too_short_message(canary, run.config), **counts)
+    error = _refusal(canary, config) if is_refused else _too_short(canary, run.config)
+    try:
+        _keep(run, model_id, replies, canary.asked_at)
+    except BedrockSparkError as exc:
+        if error is None:
+            raise
+        log.warning("the canary's answers are not kept: %s", exc)  # the error is what counts
+    if error is not None:
+        raise error
     return canary
+
+
+def _too_short(canary: Canary, config: Config) -> CanaryError | None:
+    if not is_too_short(canary, config):
+        return None
+    message = too_short_message(canary, config)
+    return CanaryError(message, asked=canary.asked, refused=canary.refused)
 
 
 def _keep(run: Run, model_id: str, replies: Sequence[_Reply], at: float) -> None:

@@ -14,7 +14,7 @@ from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.config.stages import split_reference
 from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.run_folder.run_file import parse_run_file, read_run_file
-from bedrock_spark.storage import open_storage
+from bedrock_spark.storage import Storage, open_storage
 
 # A config holds no budget of zero. With this one nothing can be asked.
 _NOTHING = Decimal("0.000001")
@@ -53,10 +53,15 @@ def spent(reports: Iterable[Mapping[str, Any]]) -> Decimal:
     return sum((Decimal(str((r["cost"] or {}).get("total", 0))) for r in reports), Decimal())
 
 
+def folder_of(config: Config, run_uri: str | None = None) -> Storage:
+    """Return the run folder of a config, or another folder by the same access."""
+    settings = AwsSettings(config.batch.region, config.endpoint_url)
+    return open_storage(run_uri or config.run_uri, settings)
+
+
 def last_report(config: Config) -> Mapping[str, Any] | None:
     """Return the last report of the run in a config's folder; None if there is none."""
-    settings = AwsSettings(config.batch.region, config.endpoint_url)
-    storage = open_storage(config.run_uri, settings)
+    storage = folder_of(config)
     data = read_run_file(storage, ())
     if data is None:
         return None

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.chain.budget import last_report, spent, within_budget
+from bedrock_spark.chain.budget import folder_of, last_report, spent, within_budget
 from bedrock_spark.chain.report import StageReport, StagesReport
 from bedrock_spark.check_stages import Stage, Stages
 from bedrock_spark.config import Config
+from bedrock_spark.config.overlaps import named_results
+from bedrock_spark.config.places import Relation
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import BedrockSparkError, BudgetError
 from bedrock_spark.outputs.outcomes import NOT_OK
@@ -25,8 +26,9 @@ from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report
 from bedrock_spark.report.shortfall import shortfall_of
 from bedrock_spark.report.values import DONE
+from bedrock_spark.run_folder.same_run import is_fixed
 from bedrock_spark.run_folder.stages_file import write_stage_names
-from bedrock_spark.storage import Storage, open_storage
+from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +60,12 @@ class StageRuns:
     open_run: Callable[[Config], Pipeline]
     reports: dict[str, Report] = field(default_factory=dict)
     pipelines: dict[str, Pipeline] = field(default_factory=dict)
+    _published: list[Stage] = field(default_factory=list)
 
     @property
     def storage(self) -> Storage:
         """Return the folder of the stages."""
-        config = self.stages.stages[0].config
-        settings = AwsSettings(config.batch.region, config.endpoint_url)
-        return open_storage(self.stages.run_uri, settings)
+        return folder_of(self.stages.stages[0].config, self.stages.run_uri)
 
     def run(self, work: Callable[[Stage, Pipeline], Report]) -> Stop | None:
         """Run every stage that is not done yet. Return why it ended early; None if all are well.
@@ -77,15 +78,29 @@ class StageRuns:
         for stage in self.stages.stages:
             try:
                 with self._named(stage):
-                    pipeline = self.open_run(within_budget(self.stages, stage))
+                    pipeline = self._opened(stage)
                     self.pipelines[stage.name] = pipeline
                     self.reports[stage.name] = work(stage, pipeline)
+                    if pipeline.has_published:
+                        self._published.append(stage)
             finally:
                 self._try_to_write(storage)
             stop = self._stop_after(stage)
             if stop is not None:
                 return stop
         return None
+
+    def _opened(self, stage: Stage) -> Pipeline:
+        """Open the run of a stage. It leaves alone what later stages have built upon it."""
+        pipeline = self.open_run(within_budget(self.stages, stage))
+        place = self.stages.names.index(stage.name)
+        later = [s for s in self.stages.stages[place + 1 :] if is_fixed(folder_of(s.config))]
+        pipeline.failures_are_read = any(self._reads_failures(other, stage) for other in later)
+        # What an earlier stage has written over has to be written again.
+        is_over = any(_share_a_place(stage, other) for other in self._published)
+        is_merged_into = any(_share_a_place(stage, other) for other in later)
+        pipeline.keeps_published = is_merged_into and not is_over
+        return pipeline
 
     def _try_to_write(self, storage: Storage) -> None:
         """Write the report. That it cannot be written never hides the error of a stage."""
@@ -103,22 +118,27 @@ class StageRuns:
         report = self.reports.get(stage.name)
         return report.as_json() if report is not None else last_report(stage.config)
 
-    def _spent(self) -> Decimal:
-        return spent([report.as_json() for report in self.reports.values()])
+    def _spent_by_others(self, stage: Stage) -> str:
+        """Return what the other stages have cost of the budget, as the end of a sentence."""
+        others = [other for other in self.stages.stages if other.name != stage.name]
+        found = {other.name: spent([r]) for other in others if (r := self._last(other)) is not None}
+        costs = {name: cost for name, cost in found.items() if cost}
+        if not costs or self.stages.max_cost is None:
+            return ""
+        return (
+            f". The budget of ${self.stages.max_cost:,} is that of all stages: {', '.join(costs)} "
+            f"cost {dollars(sum(costs.values(), Decimal()))} of it"
+        )
 
     @contextmanager
     def _named(self, stage: Stage) -> Iterator[None]:
-        """Name the stage in an error of the block, and what the stages before have cost."""
+        """Name the stage in an error of the block; in one of the budget, what the others cost."""
         try:
             yield
         except BedrockSparkError as exc:
             text = f"stage {stage.name}: {exc}"
-            if isinstance(exc, BudgetError) and self.reports:
-                before = ", ".join(self.reports)
-                text += (
-                    f". The budget of ${self.stages.max_cost:,} is that of all stages: {before} "
-                    f"cost {dollars(self._spent())} of it"
-                )
+            if isinstance(exc, BudgetError):
+                text += self._spent_by_others(stage)
             exc.args = (text, *exc.args[1:])
             raise
 
@@ -139,3 +159,11 @@ class StageRuns:
         """Tell whether another stage asks the rows that this one did not answer."""
         outcomes = other.config.source.outcomes
         return other.source == stage.name and bool({*NOT_OK}.intersection(outcomes or NOT_OK))
+
+
+def _share_a_place(stage: Stage, other: Stage) -> bool:
+    """Tell whether two stages publish to one place."""
+    mine, theirs = named_results(stage.config.results), named_results(other.config.results)
+    if mine is None or theirs is None:
+        return False
+    return mine.place.relation(theirs.place) is Relation.EQUAL

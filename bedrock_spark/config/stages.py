@@ -28,6 +28,11 @@ _PLACES = ("path", "table", "sql", "run")
 _NOT_OF_THE_RUN = ("name", "from", "run_uri", STAGES, "budget")
 # Keys of a section of which one counts: one of a stage replaces all of the common part.
 _ALTERNATIVES = {"request": ("prompt", "body", "body_column"), "results": ("path", "table")}
+# What a config says of its own model: those of the common part are of the common model.
+_OF_THE_MODEL: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("prices", ("batch", "fallback", "flex", "image", "model_unit_hour")),
+    ("canary", ("model_id",)),
+)
 _BAD_NAME = "must be 1 to 40 small letters, digits, - or _, beginning with a letter"
 
 
@@ -168,7 +173,7 @@ def _stage(
 ) -> StageValues:
     own = {key: value for key, value in own.items() if key not in _NOT_OF_THE_RUN}
     uri = common.get("run_uri")
-    base = copied(common)
+    base = _for_model_of(own, copied(common))
     if isinstance(uri, str):
         base["run_uri"] = folder_of_stage(uri, name)
     moved = {key: own.pop(key) for key in ("outcome", "where") if key in own}
@@ -223,6 +228,30 @@ def _replaces(name: str, section: Mapping[str, Any]) -> bool:
     return name == "model" and "id" in section
 
 
+def _for_model_of(own: Mapping[str, Any], common: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of the common part what is about its model, if a stage asks another one.
+
+    Its prices would be counted for the stage, and its targets would be asked in place of the model.
+    """
+    asked, model = (_key_of(values, "model", "id") for values in (own, common))
+    if None in (asked, model) or asked == model:
+        return common
+    kept = {name: value for name, value in common.items() if name != "targets"}
+    for name, keys in _OF_THE_MODEL:
+        section = section_at(Config, (name,))
+        values = expanded(kept.get(name), section) if section is not None else None
+        if isinstance(values, dict):
+            kept[name] = {key: value for key, value in values.items() if key not in keys}
+    return kept
+
+
+def _key_of(values: Mapping[str, Any], name: str, key: str) -> Any:
+    """Return a key of a section, which may be written in its short form; None if it has none."""
+    known = section_at(Config, (name,))
+    section = expanded(values.get(name), known) if known is not None else values.get(name)
+    return section.get(key) if isinstance(section, dict) else None
+
+
 def _over(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(before)
     for key, value in after.items():
@@ -236,18 +265,11 @@ def _with_own_fallback(
     values: dict[str, Any], common: Mapping[str, Any], own: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Let the fallback ask the stage's own model if it asks the common model in the common part."""
-
-    def model_of(section: Any, name: str, key: str) -> Any:
-        known = section_at(Config, (name,))
-        section = expanded(section, known) if known is not None else section
-        return section.get(key) if isinstance(section, dict) else None
-
-    common_model = model_of(common.get("model"), "model", "id")
-    fallback = values.get("fallback")
-    asked = model_of(fallback, "fallback", "model_id")
-    is_named = model_of(own.get("fallback"), "fallback", "model_id") is not None
-    model = model_of(values.get("model"), "model", "id")
+    common_model, model = _key_of(common, "model", "id"), _key_of(values, "model", "id")
+    asked = _key_of(values, "fallback", "model_id")
+    is_named = _key_of(own, "fallback", "model_id") is not None
     if is_named or asked is None or asked != common_model or model == common_model:
         return values
+    fallback = values["fallback"]
     section = fallback if isinstance(fallback, dict) else {}
     return {**values, "fallback": {**section, "model_id": model}}

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from bedrock_spark.answers.digest import asking_of, contexts_of, request_digest
-from bedrock_spark.answers.lookup import KeptAnswers, Rules, as_bytes
+from bedrock_spark.answers.lookup import Accept, KeptAnswers, Rules, as_bytes
 from bedrock_spark.answers.store import begin_store, pin_files
 from bedrock_spark.answers.table import BODY_HASH, MODEL_OUTPUT, RUN_ID, SCHEMA, write_answers
 from bedrock_spark.aws.clients import AwsSettings
@@ -29,6 +29,7 @@ from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.families import Answer, family_of
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import OK
+from bedrock_spark.outputs.record_errors import ERROR_INSIDE, error_inside
 from bedrock_spark.schema import parse_ddl
 from bedrock_spark.shards.record_ids import body_hash
 from bedrock_spark.storage import open_storage
@@ -56,6 +57,36 @@ def kept_outcomes(config: Config) -> tuple[str, ...]:
     return (OK, *(config.answers.keep if config.answers is not None else ()))
 
 
+def rules_of(config: Config, now: float) -> Rules:
+    """Return which kept answers count for a run. now: in seconds since the epoch"""
+    max_age = config.answers.max_age if config.answers is not None else None
+    oldest = 0.0 if max_age is None else now - max_age
+    return Rules(contexts_of(config), int(oldest * 1_000_000), kept_outcomes(config))
+
+
+def accepting(config: Config) -> Accept:
+    """Return what tells of answers whether a run uses them: as its collect would judge them."""
+    judge, outcomes = judge_of(config), kept_outcomes(config)
+
+    def accept(outputs: Sequence[bytes]) -> list[bool]:
+        _, judgements = judge.read_many(outputs)
+        return [
+            judgement.ended in outcomes and _may_be_a_line(output)
+            for judgement, output in zip(judgements, outputs, strict=True)
+        ]
+
+    return accept
+
+
+def _may_be_a_line(output: bytes) -> bool:
+    """Tell whether collect would read an answer from an output line that has this one.
+
+    A line break, which JSON may have between values, would end the line, and some outputs are read
+    as errors. What this package keeps is neither.
+    """
+    return b"\n" not in output and (ERROR_INSIDE not in output or error_inside(output) is None)
+
+
 def find_kept(
     config: Config, aws: AwsSettings, bodies: Iterable[bytes], now: float
 ) -> dict[bytes, KeptCall]:
@@ -72,13 +103,7 @@ def find_kept(
         return {}
     store = open_storage(answers.uri, aws)
     files = pin_files(store)
-    judge, outcomes = judge_of(config), kept_outcomes(config)
-    oldest = 0.0 if answers.max_age is None else now - answers.max_age
-    rules = Rules(contexts_of(config), int(oldest * 1_000_000), outcomes)
-
-    def accept(outputs: Sequence[bytes]) -> list[bool]:
-        return [judgement.ended in outcomes for judgement in judge.read_many(outputs)[1]]
-
+    rules, accept = rules_of(config, now), accepting(config)
     found = {}
     for body in dict.fromkeys(bodies) if files else ():
         # A lookup holds the hashes of its range: here, those of one body.

@@ -1,15 +1,16 @@
 """Tell an OpenLineage service that a run was begun, goes on, is done or has failed.
 
-A thread sends the events, so that no stage waits. At the end of a command it gets a few seconds
-(`openlineage.timeout_seconds`); then the command ends without it. What goes wrong is one warning.
+A thread sends the events, so that no stage waits, and ends when none is left. At the end of a
+command it gets a few seconds (`openlineage.timeout_seconds`); then the command ends without it.
+What goes wrong is one warning.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -36,7 +37,7 @@ _MISSING = (
 
 @dataclass
 class Lineage:
-    """The lineage events of one process.
+    """The lineage events of one process. Any thread may tell.
 
     run: returns the run as it is now
     """
@@ -45,10 +46,9 @@ class Lineage:
     clock: Clock
     _has_started: bool = False
     _is_off: bool = False
-    _waiting: queue.SimpleQueue[tuple[Callable[[], RunEvent], threading.Event]] = field(
-        default_factory=queue.SimpleQueue
-    )
-    _thread: threading.Thread | None = None
+    _waiting: deque[tuple[Callable[[], RunEvent], threading.Event]] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _is_sending: bool = False
     _client: Any = None
 
     @property
@@ -71,9 +71,12 @@ class Lineage:
     def started(self) -> None:
         """Tell, once, that this process has begun the run."""
         run = self.run()
-        if self._has_started or not (run.is_first and run.is_begun):
+        if not (run.is_first and run.is_begun):
             return
-        self._has_started = True
+        with self._lock:
+            if self._has_started:
+                return
+            self._has_started = True
         now = self.clock.now()
 
         def event() -> RunEvent:
@@ -100,15 +103,26 @@ class Lineage:
     def _send(self, event: Callable[[], RunEvent]) -> threading.Event:
         """Send an event after those before it; return what is set when it was sent, or was not."""
         is_over = threading.Event()
-        self._waiting.put((event, is_over))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="openlineage", daemon=True)
-            self._thread.start()
+        with self._lock:
+            self._waiting.append((event, is_over))
+            if self._is_sending:
+                return is_over
+            self._is_sending = True
+        try:
+            threading.Thread(target=self._work, name="openlineage", daemon=True).start()
+        except RuntimeError as exc:  # the process may have no further thread
+            log.warning("openlineage: an event was not sent: %s", exc)
+            self._is_sending = False
+            is_over.set()
         return is_over
 
     def _work(self) -> None:
         while True:
-            make, is_over = self._waiting.get()
+            with self._lock:
+                if not self._waiting:
+                    self._is_sending = False
+                    return
+                make, is_over = self._waiting.popleft()
             try:
                 self._emit(make())
             except Exception as exc:  # noqa: BLE001 - lineage is never more important than the run

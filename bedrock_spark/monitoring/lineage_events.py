@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import attr
@@ -103,9 +104,16 @@ def _facet(report: Report) -> BedrockSparkRunFacet:
         jobs=report.jobs,
         tokens=report.tokens,
         cost_usd=None if report.cost is None else report.cost["total"],
-        derived_from=report.derived_from,
+        derived_from=_without_condition(report.derived_from),
         findings=sorted({finding["kind"] for finding in report.findings}),
     )
+
+
+def _without_condition(derived_from: Mapping[str, object] | None) -> dict[str, object] | None:
+    """Leave out the condition on rows: as a query, it may quote values."""
+    if derived_from is None:
+        return None
+    return {name: value for name, value in derived_from.items() if name != "where"}
 
 
 def _event(

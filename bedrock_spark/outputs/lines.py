@@ -83,12 +83,14 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     ended_at: when the call ended, in seconds since the epoch
     run_id: the run that asked, if it is another one
     request_digest: of what was asked, if another run did
+    guardrail: of the call; None if it had none
     """
 
     model_id: str | None = None
     ended_at: float | None = None
     run_id: str | None = None
     request_digest: str | None = None
+    guardrail: dict[str, str] | None = None
 
 
 # There is one per line, and a Struct is made several times as fast as a frozen dataclass.
@@ -157,6 +159,7 @@ class _NotedLine(_Line, gc=False):
     endedAt: Any = None  # noqa: N815
     runId: Any = None  # noqa: N815
     requestDigest: Any = None  # noqa: N815
+    guardrail: Any = None
 
     def note(self) -> Note:
         ended_at = self.endedAt
@@ -165,6 +168,7 @@ class _NotedLine(_Line, gc=False):
             float(ended_at) if isinstance(ended_at, int | float) else None,
             _text(self.runId),
             _text(self.requestDigest),
+            self.guardrail if isinstance(self.guardrail, dict) else None,
         )
 
 

@@ -81,6 +81,11 @@ class Pipeline:
     lease_wait: the most seconds to wait for the lease of another process that may be dead: a killed
         process of another machine cannot release it
     agreement: the plan that prepare must keep to; None if there is none
+    failures_are_read: whether a later stage that is prepared asks the rows that are not ok. Then
+        this run asks nothing more: they would be paid for twice
+    keeps_published: whether results that are published and have not changed since are left alone: a
+        later stage may have merged its rows into them
+    has_published: whether this process has written results to their place
     """
 
     run: Run
@@ -89,6 +94,9 @@ class Pipeline:
     command_config: str = "CONFIG"
     lease_wait: float = DEFAULT_SECONDS
     agreement: Agreement | None = None
+    failures_are_read: bool = False
+    keeps_published: bool = False
+    has_published: bool = field(default=False, init=False)
     _fallback: Fallback | None = None
     _is_linted: bool = False
     _reporter: Reporter = field(init=False)
@@ -325,10 +333,15 @@ class Pipeline:
                 return None
             if self.run.config.results.place is None:
                 return None
+            if self.keeps_published:
+                reporter.published = publication.published_at(spark)
+                if reporter.published is not None:
+                    return reporter.published
             is_appended, state = self._is_appended(spark), Ledger(self.run.storage).load()
             if self._why_not_final(reconciled, state, is_appended=is_appended) is None:
                 with reporter.timed("publish"):
                     reporter.published = publication.publish(spark)
+                self.has_published = True
             return reporter.published
 
     def _why_not_final(
@@ -339,7 +352,7 @@ class Pipeline:
         is_appended: bool = False,
     ) -> str | None:
         has_ended = self._fallback is not None and self._fallback.gave_up
-        is_over = has_ended or is_appended
+        is_over = has_ended or is_appended or self.failures_are_read
         now = self.clock.now()
         return why_not_final(self.run, self.manifest(), reconciled, state, now, is_over=is_over)
 
@@ -367,10 +380,13 @@ class Pipeline:
         with self._command():
             self.check()
             self.prepare(spark, df)
-            self.watch()
-            reconciled = await_output(collect(), collect, self.jobs, self.observe, self.clock)
-            reconciled = repeat_by_batch(self.run.config, reconciled, self.watch, collect)
-            reconciled = self.fall_back(spark, reconciled)
+            if self.failures_are_read:
+                reconciled = collect()
+            else:
+                self.watch()
+                reconciled = await_output(collect(), collect, self.jobs, self.observe, self.clock)
+                reconciled = repeat_by_batch(self.run.config, reconciled, self.watch, collect)
+                reconciled = self.fall_back(spark, reconciled)
             report = self.finish(spark, reconciled)
             check_complete(report)
         return report

@@ -7,8 +7,9 @@ if a process dies before it writes the note, the next one writes the same files 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.errors import RunFolderError
@@ -25,12 +26,21 @@ class KeptNote:
     uri: of the store
     answers, files: how many the run has added so far, also those that were added again
     units: by unit, the fingerprint of the reconciliation whose answers were added
+    outcomes: of the answers of these units that were added
     """
 
     uri: str
     answers: int = 0
     files: int = 0
     units: Mapping[str, str] = field(default_factory=dict)
+    outcomes: tuple[str, ...] = ()
+
+    def of_outcomes(self, outcomes: Iterable[str]) -> KeptNote:
+        """Return the note for these outcomes; if it is of others, no unit counts as added."""
+        wanted = tuple(sorted(outcomes))
+        if wanted == self.outcomes:
+            return self
+        return replace(self, units={}, outcomes=wanted)
 
 
 def read_kept_note(storage: Storage, uri: str) -> KeptNote:
@@ -46,7 +56,10 @@ def read_kept_note(storage: Storage, uri: str) -> KeptNote:
         values = json.loads(data)
         if values["format"] != FORMAT:
             raise RunFolderError(f"{place}: has format {values['format']}, not {FORMAT}")
-        note = KeptNote(values["uri"], values["answers"], values["files"], dict(values["units"]))
+        note = KeptNote(
+            *(values["uri"], values["answers"], values["files"]),
+            *(dict(values["units"]), tuple(values["outcomes"])),
+        )
     except (ValueError, KeyError, TypeError) as exc:
         raise RunFolderError(
             f"{place}: is not the note of kept answers; delete it, and they are added to the store "
@@ -57,6 +70,12 @@ def read_kept_note(storage: Storage, uri: str) -> KeptNote:
 
 def write_kept_note(storage: Storage, note: KeptNote) -> None:
     """Write the note; the newest one counts."""
-    values = {"format": FORMAT, "uri": note.uri, "answers": note.answers, "files": note.files}
-    text = json.dumps(values | {"units": dict(note.units)}, separators=(",", ":"))
+    values: dict[str, Any] = {
+        "format": FORMAT,
+        "uri": note.uri,
+        "answers": note.answers,
+        "files": note.files,
+    }
+    values |= {"units": dict(note.units), "outcomes": list(note.outcomes)}
+    text = json.dumps(values, separators=(",", ":"))
     storage.write(layout.ANSWERS_FILE, text.encode())

@@ -58,11 +58,12 @@ def check_written(storage: Storage, manifest: RunManifest) -> None:
     listed = list_all(storage, [prefix(manifest.prepare_id) for prefix in prefixes])
     found = {stored.key: stored.size for stored in listed}
     wrong = _wrong_files(found, manifest.shards)
+    kept = {layout.kept_key(k.unit, manifest.prepare_id): k.bytes for k in manifest.kept}
+    wrong += _wrong_sizes(found, kept)
     expected = _rows_keys(manifest)
-    expected += [layout.kept_key(kept.unit, manifest.prepare_id) for kept in manifest.kept]
     wrong += [f"{key} (is missing)" for key in expected if key not in found]
     if wrong:
-        files = len(expected) + sum(len(shard.sizes) for shard in manifest.shards)
+        files = len(expected) + len(kept) + sum(len(shard.sizes) for shard in manifest.shards)
         raise RunFolderError(
             f"{storage.uri}: {len(wrong)} of {files} files that the executors wrote "
             f"are not here as they wrote them: {', '.join(wrong[:_SHOWN])}. All machines must "
@@ -107,16 +108,21 @@ def _wrong_files(found: Mapping[str, int], shards: Iterable[Shard]) -> list[str]
         expected |= shard.sizes
         if shard.files:
             folders.add(shard.key)
-    wrong = [
+    wrong = _wrong_sizes(found, expected)
+    if folders:
+        others = (key for key in sorted(found.keys() - expected.keys()))
+        wrong += [f"{key} (is not its own)" for key in others if _folder_of(key) in folders]
+    return wrong
+
+
+def _wrong_sizes(found: Mapping[str, int], expected: Mapping[str, int]) -> list[str]:
+    """Return the files that are missing or have another size, each with what is wrong."""
+    return [
         f"{key} (is missing)"
         if key not in found
         else f"{key} (has {found[key]} bytes, not {expected[key]})"
         for key in sorted(key for key, size in expected.items() if found.get(key) != size)
     ]
-    if folders:
-        others = (key for key in sorted(found.keys() - expected.keys()))
-        wrong += [f"{key} (is not its own)" for key in others if _folder_of(key) in folders]
-    return wrong
 
 
 def _folder_of(key: str) -> str:

@@ -18,6 +18,7 @@ from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import SourceConfig
 from bedrock_spark.errors import SourceError
 from bedrock_spark.outputs.outcomes import NOT_OK
+from bedrock_spark.outputs.reconciled_shard import unanswered_rows
 from bedrock_spark.outputs.reconciliations import Reconciliations, read_reconciliations
 from bedrock_spark.run_folder.lease import read_holder
 from bedrock_spark.run_folder.manifest import SourceState
@@ -80,7 +81,7 @@ def open_rows(source: SourceConfig, aws: AwsSettings, clock: Clock | None = None
     Raises SourceError if that run is not collected, or may still answer these rows.
     """
     rows = look_at_rows(source, aws)
-    _refuse_open(rows.run, source, clock or SystemClock())
+    _refuse_open(rows, clock or SystemClock())
     return rows
 
 
@@ -99,18 +100,28 @@ def look_at_rows(source: SourceConfig, aws: AwsSettings) -> RowsOfRun:
     return RowsOfRun(source, found, reconciled)
 
 
-def _refuse_open(found: SourceRun, source: SourceConfig, clock: Clock) -> None:
-    """Raise SourceError if that run may still answer rows that would be asked here."""
+def _refuse_open(rows: RowsOfRun, clock: Clock) -> None:
+    """Raise SourceError if that run may still answer rows that would be asked here.
+
+    Without a report, which a process that was killed may not have written, or which is damaged, its
+    rows that may get another answer count.
+    """
+    found, source = rows.run, rows.source
     if not set(source.outcomes or NOT_OK).intersection(NOT_OK):
         return
     holder = read_holder(found.storage)
-    report = read_report(found.storage, found.run_id) or {}
+    report = read_report(found.storage, found.run_id)
+    waiting = report["outcomes"].get(WAITING, 0) if report is not None else 0
+    if report is None:
+        unanswered = unanswered_rows(rows.reconciled)
+    else:
+        unanswered = 0 if report["state"] == _DONE else report["unanswered"]
     if holder is not None and not holder.is_over(clock.now()):
         why = "a process is at work on it"
-    elif report.get("outcomes", {}).get(WAITING, 0):
-        why = f"{report['outcomes'][WAITING]:,} of its rows wait for batch jobs"
-    elif report.get("state") != _DONE and report.get("unanswered", 0):
-        why = f"it may still ask {report['unanswered']:,} of its rows"
+    elif waiting:
+        why = f"{waiting:,} of its rows wait for batch jobs"
+    elif unanswered:
+        why = f"it may still ask {unanswered:,} of its rows"
     else:
         return
     raise SourceError(

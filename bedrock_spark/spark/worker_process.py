@@ -13,6 +13,10 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pyarrow as pa
 from pyspark import TaskContext
@@ -31,25 +35,68 @@ def exempt_modules_from_gc() -> None:
 
 
 def keep_pandas_out() -> None:
-    """Let pyarrow find no pandas in this worker, unless it is imported already.
+    """Let pyarrow find no pandas in this worker, until somebody imports it there.
 
-    pyarrow looks for it once, and again if something is to become an object of pandas. So a later
-    task of this worker that does use pandas works as ever. Outside of a worker nothing is done.
+    pyarrow looks for it once. If it finds none, a Series is any sequence to it, and it refuses a
+    mask, or forgets categories. So when a later task of this worker imports pandas, pyarrow looks
+    again, and the task gets the same arrays as without us. Outside of a worker nothing is done.
     """
     if TaskContext.get() is None or _PANDAS in sys.modules:
         return
-    sys.meta_path.insert(0, _NoPandas)
+    if any(isinstance(finder, _LatePandas) for finder in sys.meta_path):
+        return  # an earlier task of this worker
+    finder = _LatePandas()
+    sys.meta_path.insert(0, finder)
     try:
         pa.scalar(0)
     finally:
-        sys.meta_path.remove(_NoPandas)
+        finder.is_hidden = False
 
 
-class _NoPandas:
-    """A finder of modules for which there is no pandas."""
+class _LatePandas:
+    """A finder of modules that hides pandas, and later leads to what the other finders find.
 
-    @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: object = None) -> None:
-        """Raise ModuleNotFoundError for pandas; leave other modules to other finders."""
-        if name == _PANDAS:
-            raise ModuleNotFoundError(name)
+    is_hidden: whether there is no pandas
+    """
+
+    def __init__(self) -> None:
+        self.is_hidden = True
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Raise ModuleNotFoundError for pandas while it is hidden; know no other module."""
+        if name != _PANDAS:
+            return None
+        if self.is_hidden:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((each for each in found if each is not None), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _PandasLoader(spec.loader, self)
+        return spec
+
+
+class _PandasLoader(Loader):
+    """Loads pandas as its own loader does, and then lets pyarrow look for it again."""
+
+    def __init__(self, loader: Loader, finder: _LatePandas) -> None:
+        self._loader = loader
+        self._finder = finder
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Return the module that the loader of pandas makes; None lets Python make it."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run pandas. The module has its own loader from now on."""
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        # pyarrow refuses a pandas that is too old for it, which is no error of the import.
+        with suppress(ImportError):
+            pa.nulls(0).to_pandas()

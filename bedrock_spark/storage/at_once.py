@@ -52,10 +52,10 @@ def calls_at_once(storage: Storage) -> Iterator[Calls]:
         try:
             yield Calls(pool)
         except Exception:
-            pool.shutdown()
+            pool.shutdown()  # as without an error: all calls are made
             raise
         pool.shutdown()
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+    except BaseException:
         # Who interrupts does not wait for hundreds of calls. Python would make them at its exit.
         pool.shutdown(cancel_futures=True)
         raise

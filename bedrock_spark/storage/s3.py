@@ -12,7 +12,7 @@ conditional writes: `If-None-Match: *` and `If-Match: <ETag>`
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from bedrock_spark.aws.clients import AwsSettings, s3_client
-from bedrock_spark.aws.errors import access_advice, error_code, is_passing, is_unavailable
+from bedrock_spark.aws.errors import (
+    access_advice,
+    access_advice_on,
+    error_code,
+    is_passing,
+    is_unavailable,
+)
 from bedrock_spark.aws.protocols import S3Client
 from bedrock_spark.aws.retry import retry_conflict
 from bedrock_spark.aws.s3_uri import join_uri, parse_s3_uri
@@ -219,8 +225,15 @@ class S3Storage:
                     Bucket=self._bucket, Delete={"Objects": names, "Quiet": True}
                 )
             for error in reply.get("Errors", ()):
-                kind = StorageUnavailableError if is_passing(error["Code"]) else StorageError
-                raise kind(f"s3://{self._bucket}/{error['Key']}: {error['Message']}")
+                raise self._not_deleted(error)
+
+    def _not_deleted(self, error: Mapping[str, str]) -> StorageError:
+        code, key = error["Code"], error["Key"].removeprefix(self._prefix)
+        text = f"s3://{self._bucket}/{error['Key']}: {error['Message']}"
+        advice = access_advice_on(code)
+        if advice is not None:
+            return StorageAccessError(f"{text}. {advice}", key=key)
+        return (StorageUnavailableError if is_passing(code) else StorageError)(text, key=key)
 
     def keeps_versions(self, key: str) -> bool:
         """Tell whether the object has a version id: then the bucket has, or had, versioning.

@@ -14,7 +14,7 @@ import bedrock_spark
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.planning import Plan
-from tests.e2e.test_kept_answers import bill, keep, open_pipeline
+from tests.e2e.test_kept_answers import bill, open_pipeline
 from tests.e2e.test_run import PLAIN, tickets
 from tests.unit.fakes import FakeClock
 
@@ -45,7 +45,6 @@ def test_a_plan_says_of_each_row_why_it_is_asked(
 
     first = open_pipeline(local, "day-1", source=source, shards=shards)
     first.run_all(spark)
-    keep(spark, first)
     paid = bill(local)
 
     same = plan_of("day-2")

@@ -176,6 +176,17 @@ def test_what_the_source_is_called(
     assert "secret" not in json.dumps(service.events)
 
 
+def test_the_condition_on_the_rows_of_another_run_is_not_told(
+    service: Service, tmp_path: Path
+) -> None:
+    """As a query, it may quote values."""
+    origin = {"run_uri": "s3://lake/one", "run_id": "r1", "outcomes": ["error"]}
+    report = replace(DONE, derived_from={**origin, "where": "name = 'a secret'"})
+    tell(run_at(tmp_path, service.url), report)
+    assert service.events[-1]["run"]["facets"][FACET]["derived_from"] == origin
+    assert "secret" not in json.dumps(service.events)
+
+
 def test_names_follow_the_conventions(tmp_path: Path) -> None:
     """https://openlineage.io/docs/spec/naming"""
     (first,) = inputs_of(make_config(source={"run": "s3://lake/runs/first/"}), None)
@@ -214,6 +225,34 @@ def test_a_service_that_does_not_answer_delays_nobody(
         tell(run, DONE)
     assert "no answer within 0.05 seconds" in caplog.text
     assert service.events == []
+
+
+def sending_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "openlineage"]
+
+
+def test_no_thread_stays(service: Service, tmp_path: Path) -> None:
+    """A process that works on one run after another, such as a Lambda's, keeps none of each."""
+    tell(run_at(tmp_path, service.url), GOES_ON, DONE)
+    for thread in sending_threads():
+        thread.join(20)
+    assert sending_threads() == []
+    assert [event["eventType"] for event in service.events] == ["START", "RUNNING", "COMPLETE"]
+
+
+def test_a_process_that_can_start_no_thread_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Progress and the end of the command are as without lineage."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    run = run_at(tmp_path, "http://127.0.0.1:9")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with caplog.at_level(logging.WARNING):
+        tell(run, DONE)
+    assert "an event was not sent: can't start new thread" in caplog.text
 
 
 def test_without_the_client_library_no_run_begins(

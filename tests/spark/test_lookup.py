@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from bedrock_spark.answers.digest import context_of, request_digest
+from bedrock_spark.answers.digest import asking_of, request_digest
 from bedrock_spark.answers.lookup import NEW, OTHER_REQUEST
 from bedrock_spark.answers.table import SCHEMA
 from bedrock_spark.clock import SystemClock
@@ -91,7 +91,7 @@ def question(body: bytes) -> str:
 
 
 def kept_row(run: Run, body: bytes, output: dict[str, Any]) -> dict[str, Any]:
-    digest = request_digest(hashlib.sha256(body).digest(), context_of(run.config, CLAUDE))
+    digest = request_digest(hashlib.sha256(body).digest(), asking_of(run.config).context(CLAUDE))
     return dict.fromkeys(SCHEMA.names) | {
         "body_hash": body_hash(body),
         "request_digest": digest,

@@ -17,7 +17,7 @@ from bedrock_spark.aws import profiles
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary import ask as ask_module
 from bedrock_spark.canary import ask_canary, is_canary_due
-from bedrock_spark.errors import CanaryError, RunFolderError
+from bedrock_spark.errors import CanaryError, RunFolderError, StorageError
 from bedrock_spark.invoke.kept_calls import find_kept
 from bedrock_spark.progress import Progress
 from bedrock_spark.run_folder import layout
@@ -96,6 +96,26 @@ def test_the_answers_of_the_canary_are_kept_in_the_store(
     assert list(found) == [bodies[0], bodies[3]]
     assert {kept.run_id for kept in found.values()} == {run.run_id}
     assert json.loads(found[bodies[3]].output)["content"][0]["text"] == "shard-00-3"
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_a_store_that_fails_hides_no_refusal(
+    tmp_path: Path,
+    model: Callable[..., Model],
+    caplog: pytest.LogCaptureFixture,
+    is_refused: bool,
+) -> None:
+    """Without one, the run ends before any job, and the answers are not paid for again."""
+    (tmp_path / "store").write_bytes(b"a file, and no folder")
+    store = {"uri": str(tmp_path / "store")}
+    run = begin_run(tmp_path / "run", (4,), answers=store, max_error_share=0)
+    rule = {"shard-00-2": (400, {"message": "no"})} if is_refused else {}
+    model(run, lambda record_id: rule.get(record_id, answer(record_id)))
+    kind, match = (CanaryError, "refused by") if is_refused else (StorageError, "store")
+    with pytest.raises(kind, match=match):
+        ask_canary(run, shards_of((4,)), FakeClock())
+    assert is_canary_due(run) == is_refused == ("are not kept" in caplog.text)
+    assert len(read_tries(run.storage)) == 1
 
 
 def test_without_arrow_the_canary_says_that_it_keeps_nothing(

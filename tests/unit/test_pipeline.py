@@ -317,6 +317,56 @@ def test_after_rows_were_appended_nothing_is_asked(
     assert pipeline.publish(SPARK, shards) == (None if is_asked else place)
 
 
+def test_rows_that_a_later_stage_asks_are_not_asked_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by batch jobs nor by the fallback; and the run is over without their answers."""
+    pipeline = open_pipeline(tmp_path / "run", fallback={"model_id": PROVISIONED})
+    prepare_by_hand(pipeline, 5)
+    counts = {"ok": 2, "error": 3}
+    shards = [ReconciledShard(unit="shard-0", rows=5, outcomes=counts, unanswered=3)]
+    called: list[str] = []
+    monkeypatch.setattr(Pipeline, "check", lambda _: None)
+    monkeypatch.setattr(Pipeline, "prepare", lambda *_: pipeline.manifest())
+    monkeypatch.setattr(Pipeline, "collect", lambda *_: called.append("collect") or shards)
+    monkeypatch.setattr(Pipeline, "watch", lambda _: called.append("watch"))
+    monkeypatch.setattr(Pipeline, "fall_back", lambda *_: called.append("fall_back") or shards)
+    monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
+    assert pipeline.run_all(SPARK).state == "unfinished"
+    assert called == ["watch", "collect", "fall_back"]
+    called.clear()
+    pipeline.failures_are_read = True
+    assert pipeline.run_all(SPARK).state == "done"
+    assert called == ["collect"]
+
+
+@pytest.mark.parametrize(("keeps", "there", "is_written"), [
+    (False, "there", True),
+    (True, "there", False),
+    # They have changed, or are not published yet.
+    (True, None, True),
+])  # fmt: skip
+def test_results_that_a_later_stage_has_merged_into_are_left_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keeps: bool,
+    there: str | None,
+    is_written: bool,
+) -> None:
+    """As long as they are as they were published."""
+    pipeline = open_pipeline(
+        tmp_path / "run", results={"path": str(tmp_path / "published"), "format": "delta"}
+    )
+    pipeline.keeps_published = keeps
+    prepare_by_hand(pipeline, 5)
+    written: list[str] = []
+    monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
+    monkeypatch.setattr(publishing, "published_at", lambda *_: there)
+    monkeypatch.setattr(publishing, "publish", lambda *_, **__: written.append("x") or "there")
+    assert pipeline.publish(SPARK, [ReconciledShard(unit="shard-0", rows=5)]) == "there"
+    assert (bool(written), pipeline.has_published) == (is_written, is_written)
+
+
 class _Opened(Exception):  # noqa: N818 - it ends a stage at the moment that is looked at
     pass
 

@@ -18,7 +18,7 @@ class AskedBodies:
     def __init__(self, asking: Asking, sha256: Mapping[str, bytes | None]) -> None:
         self._asking = asking
         self._sha256 = sha256
-        self._contexts: dict[tuple[str, bool], bytes] = {}
+        self._contexts: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
 
     def digests(self, ids: Sequence[str], model_id: str | None) -> list[str | None] | None:
         """Return the digest of each request that a batch job has answered.
@@ -28,7 +28,7 @@ class AskedBodies:
         if not self._sha256 or model_id is None:
             return None
         bodies = [self._sha256.get(record_id) for record_id in ids]
-        context = self._context(model_id, is_fallback=False)
+        context = self._context(model_id)
         known = request_digests([body for body in bodies if body is not None], context)
         if len(known) == len(bodies):
             return list(known)
@@ -42,13 +42,13 @@ class AskedBodies:
         body = self._sha256.get(record_id)
         if body is None or note.model_id is None:
             return None
-        return request_digest(body, self._context(note.model_id, is_fallback=True))
+        return request_digest(body, self._context(note.model_id, note.guardrail))
 
-    def _context(self, model_id: str, *, is_fallback: bool) -> bytes:
-        key = model_id, is_fallback
+    def _context(self, model_id: str, guardrail: dict[str, str] | None = None) -> bytes:
+        key = model_id, tuple(sorted((guardrail or {}).items()))
         context = self._contexts.get(key)
         if context is None:
-            context = self._contexts[key] = self._asking.context(model_id, is_fallback=is_fallback)
+            context = self._contexts[key] = self._asking.context(model_id, guardrail)
         return context
 
 

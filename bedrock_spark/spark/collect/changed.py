@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.outputs.reconciliations import StoredRow, list_versions, read_table
 from bedrock_spark.outputs.run_inputs import scan_inputs
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.spark.collect.late_output import lacks_answers
@@ -93,15 +96,26 @@ class ChangedUnits:
                 yield work, 0
 
     def _changed_kept(self, collected: Collected) -> Iterator[tuple[ShardWork, int]]:
-        """Yield the rows with kept answers. Nothing but their own answers is ever read for them."""
+        """Yield the rows with kept answers. Nothing but their own answers is ever read for them.
+
+        Raises RunFolderError if these are not as prepare wrote them. Nobody asks such rows again,
+        so they must not become `missing` without a word.
+        """
         if not self._manifest.kept:
             return
         prepare_id = self._manifest.prepare_id
         listed = {o.key: o for o in self._task.storage.list(layout.kept_prefix(prepare_id))}
         for kept in self._manifest.kept:
-            stored = listed.get(layout.kept_key(kept.unit, prepare_id))
-            inputs = () if stored is None else (stored,)
-            yield from self._changed(kept.unit, kept.rows, inputs, collected)
+            key = layout.kept_key(kept.unit, prepare_id)
+            stored = listed.get(key)
+            if stored is None or stored.size != kept.bytes:
+                refuse_cleaned(self._task.storage)
+                raise RunFolderError(
+                    f"{join_uri(self._task.storage.uri, key)}: the kept answers of {kept.rows} "
+                    "rows are not as prepare wrote them; restore the file, or begin a new run "
+                    "with another run_uri, which finds them in the store of answers again"
+                )
+            yield from self._changed(kept.unit, kept.rows, (stored,), collected)
 
     def _changed(
         self, unit: str, rows: int, inputs: Sequence[StoredObject], collected: Collected

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from bedrock_spark.answers.digest import guardrail_of
 from bedrock_spark.aws.clients import AwsSettings, runtime_client
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import FallbackConfig
@@ -146,7 +147,7 @@ class FallbackTask:
         refusals = Refusals(self.has_answered)
         asker = _Asker(
             *(caller, config.model_id, answers, config.concurrency, self.until),
-            *(renewal.check, refusals),
+            *(renewal.check, refusals, guardrail_of(config)),
         )
         pending = PendingRecords(self.storage, self.prepare_id, parts, self.limit_path)
         refusal = refusal_code = None
@@ -202,6 +203,7 @@ class _Asker:
     model_id: as configured; what is called may be throughput that was bought for it
     check: raises an error if no further call may be made
     refusals: tells refusals of the account from those of records
+    guardrail: of the calls
     """
 
     caller: ModelCaller
@@ -211,6 +213,7 @@ class _Asker:
     until: float | None
     check: Callable[[], None]
     refusals: Refusals
+    guardrail: dict[str, str] | None = None
     asked: int = 0
 
     def ask_all(self, records: Iterable[tuple[str, ShardLine, int | None]]) -> None:
@@ -276,4 +279,4 @@ class _Asker:
 
     def _note(self, seconds: float | None = None) -> bytes:
         """Return the note of a call that has just ended; see `note_of`."""
-        return note_of(self.model_id, self.caller.clock.now(), seconds)
+        return note_of(self.model_id, self.caller.clock.now(), seconds, self.guardrail)

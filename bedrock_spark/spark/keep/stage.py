@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
@@ -53,8 +54,8 @@ def keep_answers(
     answers = run.config.answers
     if answers is None or not answers.is_written:
         return None
-    note = read_kept_note(run.storage, answers.uri)
     outcomes = kept_outcomes(run.config)
+    note = read_kept_note(run.storage, answers.uri).of_outcomes(outcomes)
     new = {
         shard.unit: shard.fingerprint
         for shard in reconciled
@@ -65,11 +66,11 @@ def keep_answers(
     if not new:
         return note
     written = _write(spark, run, answers, new, outcomes, observe)
-    note = KeptNote(
-        answers.uri,
-        note.answers + sum(written),
-        note.files + len(written),
-        {**note.units, **new},
+    note = replace(
+        note,
+        answers=note.answers + sum(written),
+        files=note.files + len(written),
+        units={**note.units, **new},
     )
     write_kept_note(run.storage, note)
     return note
@@ -88,7 +89,7 @@ def _write(
     begin_store(store)
     units = tuple(sorted(new))
     parts = max(1, math.ceil(_bytes_of(run.storage, new) / FILE_BYTES))
-    label = f"{run.run_id}-{_digest(new)}"
+    label = f"{run.run_id}-{_digest(new, outcomes)}"
     read = ReadTask(run.storage, units, run.config.results.prefix, outcomes)
     # The time is that of the run, not of this process: a repeated stage must write the same files.
     write = WriteTask(store, parts, run.begun_at or 0.0, label)
@@ -111,5 +112,7 @@ def _bytes_of(storage: Storage, units: Mapping[str, str]) -> int:
     return sum(stored.size for stored in listed if layout.unit_of(stored.key) in units)
 
 
-def _digest(new: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(sorted(new.items())).encode()).hexdigest()[:_LABEL_DIGITS]
+def _digest(new: Mapping[str, str], outcomes: Iterable[str]) -> str:
+    """Return a digest of what is written. Other answers must have files of another name."""
+    text = json.dumps([sorted(new.items()), sorted(outcomes)])
+    return hashlib.sha256(text.encode()).hexdigest()[:_LABEL_DIGITS]

@@ -14,29 +14,35 @@ _PARTITIONS_PER_CORE = 4
 # local, local[2], local[*], local[2,3]: the cores, and how often a task may fail. local-cluster,
 # which starts executors as processes of their own, is another kind.
 _MASTER = re.compile(r"local(?:\[(\d+|\*)(?:,.*)?\])?")
+ATTEMPTS = "spark.stage.maxConsecutiveAttempts"
 _COLLECTOR = re.compile(r"-XX:\+Use\w+GC\b")
 # Rows of batches live shortly, and nobody waits for an answer of this process: the collector with
 # the highest throughput. Unlike others, it would end a process that collects much.
 _PARALLEL_COLLECTOR = ("-XX:+UseParallelGC", "-XX:-UseGCOverheadLimit")
 
 
-def one_machine_settings(master: str | None) -> dict[str, str]:
+def one_machine_settings(master: str | None, attempts: str | None = None) -> dict[str, str]:
     """Return the settings for a master of Spark; none for any but one machine.
 
     master: None is Spark's default, all cores of this machine
+    attempts: how often the user lets Spark begin a step; None if that is not set
     """
     match = _MASTER.fullmatch(master or "local[*]")
     if match is None:
         return {}
     cores = os.cpu_count() or 1 if match[1] == "*" else int(match[1] or 1)
-    return {
+    settings = {
         "spark.sql.files.minPartitionNum": str(cores * _PARTITIONS_PER_CORE),
         # The files of the shuffle are on this machine's disk, and mostly in its cache.
         "spark.shuffle.compress": "false",
-        # The checksum detects that a step which is done again gets other rows. Here none is.
-        "spark.stage.maxConsecutiveAttempts": "1",
-        "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
+        ATTEMPTS: "1",
     }
+    # The checksum tells whether the rows of a step that is done again are other ones. With one
+    # attempt no step is: if files of the shuffle are lost, the command fails. A task that fails is
+    # repeated, and nothing has read what it wrote before.
+    if attempts in (None, settings[ATTEMPTS]):
+        settings["spark.sql.shuffle.orderIndependentChecksum.enabled"] = "false"
+    return settings
 
 
 def collector_options(given: Iterable[str | None]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from bedrock_spark.spark.local.connectors import (
     s3_connector,
     uses_s3,
 )
-from bedrock_spark.spark.local.one_machine import collector_options, one_machine_settings
+from bedrock_spark.spark.local.one_machine import ATTEMPTS, collector_options, one_machine_settings
 from bedrock_spark.spark.local.s3a import (
     OWN_CREDENTIALS,
     Credentials,
@@ -71,7 +71,8 @@ def plan_session(
     here = installed(spark_home, user, environment.get("SPARK_DIST_CLASSPATH", ""))
     connectors, credentials = [], Credentials({}, (), {})
     settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
-    if is_local(user) and (own := one_machine_settings(user.get("spark.master"))):
+    own = one_machine_settings(user.get("spark.master"), user.get(ATTEMPTS))
+    if is_local(user) and own:
         settings |= own
         java_options = [*java_options, *_collector_options(user, environment)]
     if configs and is_local(user):

@@ -41,11 +41,13 @@ def kept_lines(ids: pa.Array, answers: pa.Table) -> pa.Array:
     ids: the record id of each; answers: as in `FoundAnswers`
     """
     seconds = pc.divide(answers.column(ANSWERED_AT).cast(pa.int64()).cast(pa.float64()), 1e6)
+    # Of a file that another tool wrote: one part without a value would leave no line at all.
+    ended_at = pc.fill_null(seconds.cast(pa.string()), "null")
     parts = (
         *(b'{"recordId":"', ids),
         *(b'","modelOutput":', answers.column(MODEL_OUTPUT)),
         *(b',"modelId":', _json_texts(answers.column(MODEL_ID))),
-        *(b',"endedAt":', seconds.cast(pa.string())),
+        *(b',"endedAt":', ended_at),
         *(b',"runId":', _json_texts(answers.column(RUN_ID))),
         *(b',"requestDigest":"', answers.column(REQUEST_DIGEST), b'"}\n'),
     )

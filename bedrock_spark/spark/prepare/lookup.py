@@ -21,12 +21,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
 from pyspark.sql import types as T  # noqa: N812
 
-from bedrock_spark.answers.digest import contexts_of
-from bedrock_spark.answers.lookup import NEW, Rules
+from bedrock_spark.answers.lookup import NEW
 from bedrock_spark.answers.store import AnswersFile, pin_files
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
-from bedrock_spark.outputs.outcomes import OK
+from bedrock_spark.invoke.kept_calls import rules_of
 from bedrock_spark.run_folder.manifest import KeptRows
 from bedrock_spark.shards.bucket_columns import buckets_of
 from bedrock_spark.shards.plan import SourceSize
@@ -115,9 +114,7 @@ class Lookup:
         if answers is None or not files or not size.records:
             yield Looked(size, is_read=answers is not None and answers.is_read)
             return
-        oldest = 0.0 if answers.max_age is None else self.now - answers.max_age
-        outcomes = (OK, *answers.keep)
-        rules = Rules(contexts_of(self.config), int(oldest * 1_000_000), outcomes)
+        rules = rules_of(self.config, self.now)
         parts = parts_of(size, sum(file.size for file in files))
         colliding: frozenset[int] = frozenset()
         while True:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,11 +22,9 @@ from bedrock_spark.answers.lookup import FOUND, REASONS, KeptAnswers, Rules
 from bedrock_spark.answers.store import AnswersFile
 from bedrock_spark.config import Config
 from bedrock_spark.errors import PlanError
-from bedrock_spark.families import family_of
 from bedrock_spark.garbage import garbage_collection_paused
-from bedrock_spark.outputs.judge import Judge
-from bedrock_spark.outputs.outcomes import OK
-from bedrock_spark.schema import INTERNAL_PREFIX, ROW_RECORD_ID, parse_ddl
+from bedrock_spark.invoke.kept_calls import accepting
+from bedrock_spark.schema import INTERNAL_PREFIX, ROW_RECORD_ID
 from bedrock_spark.shards.hash_ranges import part_of, range_of
 from bedrock_spark.shards.plan import Bounds
 from bedrock_spark.spark.prepare.assign_ids import id_column
@@ -212,24 +210,6 @@ class _Lookup:
     def close(self) -> None:
         """Forget the files that are not finished: those of a task that fails."""
         self._files.abort()
-
-
-def accepting(config: Config) -> Callable[[Sequence[bytes]], list[bool]]:
-    """Return what tells of answers whether a run uses them: as its collect would judge them."""
-    parse, answers = config.results.parse, config.answers
-    columns = parse_ddl(parse.columns) if parse is not None else ()
-    judge = Judge(family_of(config), columns, config.request.answer_schema)
-    outcomes = {OK, *(answers.keep if answers is not None else ())}
-
-    def accept(outputs: Sequence[bytes]) -> list[bool]:
-        _, judgements = judge.read_many(outputs)
-        # A line break, which JSON may have between values, would end the output line.
-        return [
-            judgement.ended in outcomes and b"\n" not in output
-            for judgement, output in zip(judgements, outputs, strict=True)
-        ]
-
-    return accept
 
 
 def _chunks(first: pa.RecordBatch, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

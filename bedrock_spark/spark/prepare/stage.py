@@ -43,7 +43,7 @@ from bedrock_spark.run_folder.prepared_files import (
     delete_prepared,
     delete_unnamed,
 )
-from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced
+from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced, new_run_id
 from bedrock_spark.run_folder.source_run import DerivedFrom
 from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.refused_rows import refusals_of
@@ -136,10 +136,14 @@ def _prepare(
 
 
 def _with_lineage(run: Run, derived_from: DerivedFrom | None) -> Run:
-    """Return the run with the state of the run that it reads. If that is another, begin again."""
+    """Return the run with the state of the run that it reads. If that is another, begin again.
+
+    Then it has a new id: a process that prepares the rows as they were notices it by that.
+    """
     if run.derived_from == derived_from:
         return run
-    return replace(run, derived_from=derived_from, is_begun=False)
+    run_id = new_run_id(run.config.run_uri) if run.is_begun else run.run_id
+    return replace(run, run_id=run_id, derived_from=derived_from, is_begun=False)
 
 
 def _refuse(config: Config, prepare_id: str, kept_rows: int, summaries: Summaries) -> None:
@@ -205,7 +209,14 @@ def _manifest(
 ) -> RunManifest:
     shards = tuple(shard_of(s) for bucket in summaries for s in bucket["shards"])
     rejects = tuple(RejectedRows(b["bucket"], b["rejected"]) for b in summaries if b["rejected"])
-    rows = sum(b["rows"] for b in summaries) + looked.kept_rows
+    cut = sum(b["rows"] for b in summaries)
+    if looked.rows is not None and cut != looked.size.records:
+        # Spark has computed rows again, of a source that has changed since.
+        raise PlanError(
+            f"source: {looked.size.records} rows had no kept answer, and then {cut} came to be "
+            "asked: it gives other rows each time it is read; write it to a table first"
+        )
+    rows = cut + looked.kept_rows
     manifest = RunManifest(
         *(run.run_id, rows, ddl, shards, rejects, prepare_id),
         kept=looked.kept,

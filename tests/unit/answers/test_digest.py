@@ -9,17 +9,24 @@ from typing import Any
 import pytest
 
 from bedrock_spark.answers.digest import (
-    context_of,
+    asking_of,
     contexts_of,
+    guardrail_of,
     request_digest,
     request_digests,
 )
+from bedrock_spark.config import Config
 from tests.models import CLAUDE_MODEL as CLAUDE
 from tests.models import SONNET_MODEL as SONNET
 from tests.unit.fakes import make_config
 
 GUARDED = {"model_id": CLAUDE, "guardrail": {"id": "g1", "version": "1"}}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+def context_of(config: Config, model_id: str, *, is_fallback: bool = False) -> bytes:
+    guardrail = guardrail_of(config.fallback) if is_fallback else None
+    return asking_of(config).context(model_id, guardrail)
 
 
 def test_anyone_can_recompute_a_digest() -> None:

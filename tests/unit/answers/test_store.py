@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bedrock_spark.answers import compact as compaction
 from bedrock_spark.answers import table
 from bedrock_spark.answers.compact import Compacted, compact
 from bedrock_spark.answers.store import DELETE_AFTER_SECONDS, begin_store, pin_files
+from bedrock_spark.answers.table import SCHEMA
 from bedrock_spark.errors import AnswerStoreError
 from bedrock_spark.storage import LocalStorage, Storage
 from tests.unit.answers.rows import ELSEWHERE, HERE, answer, found, store_at, write
@@ -189,3 +193,28 @@ def test_one_file_is_not_merged(tmp_path: Path) -> None:
     storage = store_at(tmp_path)
     write(storage, [answer("a")])
     assert compact(storage, NOW) == Compacted()
+
+
+def test_a_file_of_another_tool_that_is_not_sorted_stays_as_it_is(tmp_path: Path) -> None:
+    """It stops no compaction of the others, and its answers are found."""
+    storage = store_at(tmp_path)
+    write(storage, [answer("a", "one")], label="run-1")
+    write(storage, [answer("b", "two")], label="run-2")
+    rows = [answer(body, "theirs") for body in "cdefgh"]
+    rows.sort(key=lambda row: -row["body_hash"])
+    theirs = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), theirs, row_group_size=2)
+    storage.write("answers/theirs.parquet", theirs.getvalue())
+    assert compact(storage, NOW) == Compacted(merged=2, written=1, answers=2, kept=2)
+    assert "answers/theirs.parquet" in {file.key for file in pin_files(storage)}
+    texts, _ = found(storage, list("abcdefgh"))
+    assert texts == {"a": "one", "b": "two", **dict.fromkeys("cdefgh", "theirs")}
+
+
+def test_a_row_without_a_hash_spoils_no_other(tmp_path: Path) -> None:
+    storage = store_at(tmp_path)
+    rows = [answer(body, body) for body in "abc"] + [{**answer("d", "d"), "body_hash": None}]
+    theirs = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), theirs)
+    storage.write("answers/theirs.parquet", theirs.getvalue())
+    assert found(storage, list("abcd"))[0] == {"a": "a", "b": "b", "c": "c"}

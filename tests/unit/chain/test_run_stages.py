@@ -68,6 +68,7 @@ class Runs:
         assert found is not None
         self.opened: dict[str, Config] = {}
         self.ends: dict[str, Ended | Exception] = {}
+        self.published: set[str] = set()
         self.runs = StageRuns(found, self._open)
 
     def run(self) -> Stop | None:
@@ -80,7 +81,9 @@ class Runs:
         plain = config.model_copy(
             update={"source": parse_config(config_without_run(config)).source}
         )
-        return SimpleNamespace(run=begin_run(open_run(plain, FakeClock(1_000.0))))
+        run = begin_run(open_run(plain, FakeClock(1_000.0)))
+        name = config.run_uri.rpartition("/")[2]
+        return SimpleNamespace(run=run, has_published=name in self.published)
 
     def _end(self, name: str, pipeline: Any) -> Report:
         end = self.ends.get(name, {})
@@ -173,6 +176,55 @@ def test_an_error_names_its_stage(file: Path, tmp_path: Path) -> None:
     runs = Runs(file)
     assert runs.run() is None
     assert runs.opened["judge"].budget.max_cost_usd == Decimal("2.5")
+
+
+def test_an_error_of_the_budget_has_what_later_stages_cost_too(file: Path) -> None:
+    """They leave less of it, if the command is repeated."""
+    assert Runs(file).run() is None
+    again = Runs(file)
+    again.ends["classify"] = BudgetError("no")
+    with pytest.raises(BudgetError, match=r"all stages: extract, judge cost \$2\.50 of it"):
+        again.run()
+
+
+MERGED: dict[str, Any] = {"results": {"table": "answers", "format": "delta", "mode": "merge"}}
+RETRIED: list[dict[str, Any]] = [
+    {"name": "classify", **MERGED},
+    {"name": "retry", "outcome": ["error", "missing"], **MERGED},
+    {"name": "judge", **MERGED},
+]
+
+
+@pytest.mark.parametrize(
+    ("prepared", "published", "asks_no_more", "keeps"),
+    [
+        # Nothing is built upon a stage before the one that reads it is prepared.
+        ([], set(), [], []),
+        (["retry"], set(), ["classify"], ["classify"]),
+        (["judge"], set(), [], ["classify", "retry"]),
+        (["retry", "judge"], set(), ["classify"], ["classify", "retry"]),
+        # The rows of `retry` have to be merged again over those of `classify`.
+        (["retry", "judge"], {"classify"}, ["classify"], ["classify"]),
+    ],
+)
+def test_a_stage_leaves_alone_what_later_ones_have_built_upon_it(
+    file: Path,
+    tmp_path: Path,
+    prepared: list[str],
+    published: set[str],
+    asks_no_more: list[str],
+    keeps: list[str],
+) -> None:
+    """It asks no rows that another one asks, and does not publish over their answers."""
+    assert Runs(file, RETRIED).run() is None
+    for name in prepared:
+        (tmp_path / "runs" / name / "manifest.json").write_text("{}")
+    runs = Runs(file)
+    runs.published = published
+    assert runs.run() is None
+    opened = runs.runs.pipelines
+    assert [name for name in opened if opened[name].failures_are_read] == asks_no_more
+    assert [name for name in opened if opened[name].keeps_published] == keeps
 
 
 def test_what_is_spent_leaves_no_budget(file: Path) -> None:

@@ -93,6 +93,25 @@ def test_the_fallback_asks_the_model_of_the_stage(
     assert config.fallback.model_id == asked
 
 
+def test_what_is_about_the_common_model_is_not_about_another_one() -> None:
+    """Its prices are not those of the stage, and no job of the stage asks its models."""
+    common: dict[str, Any] = {
+        "prices": {"source": "none", "batch": {"input": 0.001, "output": 0.002}, "image": 3},
+        "canary": {"model_id": f"us.{NOVA}", "records": 7},
+        "targets": [{"model_id": NOVA}],
+    }
+    same = second({}, **common)
+    assert (same.prices.image, same.canary.model_id, len(same.targets)) == (3, f"us.{NOVA}", 1)
+    assert second({"model": NOVA}, **common) == same
+    other = second({"model": "amazon.nova-pro-v1:0"}, **common)
+    assert (other.prices.batch, other.prices.image, other.prices.source) == (None, None, "none")
+    assert (other.canary.model_id, other.canary.records, other.targets) == (None, 7, ())
+    own = {"model": "amazon.nova-pro-v1:0", "targets": [{"model_id": "us.amazon.nova-pro-v1:0"}]}
+    assert [target.model_id for target in second(own, **common).targets] == [
+        "us.amazon.nova-pro-v1:0"
+    ]
+
+
 FAULTS: list[tuple[list[Any], str]] = [
     ([], "stages: must be a list of stages, each with a name"),
     (["first"], "stages[0]: must be keys with values"),
@@ -115,6 +134,14 @@ FAULTS: list[tuple[list[Any], str]] = [
     (
         [{**FIRST, "results": "s3://lake/a"}, {"name": "b", "results": "s3a://lake/a/"}],
         "stages: b publishes to results.path = 's3a://lake/a/', which is the place of first",
+    ),
+    (
+        [FIRST, {"name": "b", "results": "s3://lake/documents.parquet"}],
+        "stages: b: results.path = 's3://lake/documents.parquet' is source.path",
+    ),
+    (
+        [{**FIRST, "results": "s3://my-bucket/runs/documents/b/rows"}, {"name": "b"}],
+        "stages: first: results.path = 's3://my-bucket/runs/documents/b/rows' is below run_uri",
     ),
 ]
 

@@ -14,7 +14,7 @@ import pytest
 from bedrock_spark.answers.store import pin_files
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config, TokenPrices
-from bedrock_spark.invoke.kept_calls import PREVIEW, CallKeeper, find_kept
+from bedrock_spark.invoke.kept_calls import PREVIEW, CallKeeper, accepting, find_kept
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import CLAUDE, make_config
 
@@ -123,3 +123,17 @@ def test_many_threads_and_processes_may_keep_at_once(tmp_path: Path) -> None:
         assert list(pool.map(lambda keeper: keeper.write(NOW), keepers)) == [20, 20]
     assert len(texts(config, *(body for _, body in pairs))) == 40
     assert keepers[0].write(NOW) == 0
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        b'{"errorCode":400,"errorMessage":"x",',
+        b"{\n",
+    ],
+)
+def test_what_collect_would_not_read_as_an_answer_is_not_used(tmp_path: Path, added: bytes) -> None:
+    """Else the row of such an answer, which another tool wrote, would be asked by nobody."""
+    accept = accepting(config_of(tmp_path))
+    good = output("x")
+    assert accept([good, added + good[1:], b"null", b"", good]) == [True, False, False, False, True]

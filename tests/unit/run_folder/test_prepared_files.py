@@ -9,7 +9,7 @@ import pytest
 
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
+from bedrock_spark.run_folder.manifest import KeptRows, RejectedRows, RunManifest, Shard
 from bedrock_spark.run_folder.prepared_files import (
     check_shard_files,
     check_written,
@@ -124,3 +124,25 @@ def test_each_file_of_a_folder_is_checked_and_so_is_what_else_is_in_it(tmp_path:
             check(storage, manifest)
     delete_unnamed(storage, manifest)
     assert keys_of(storage) == {first, third, layout.rows_key(shard.shard_id, OWN)}
+
+
+def test_kept_answers_are_checked_by_their_size(tmp_path: Path) -> None:
+    """Nobody asks their rows again: an answer that is cut off would be lost."""
+    storage = LocalStorage(str(tmp_path))
+    kept = KeptRows(layout.kept_unit(0, 0), 2, 2, 12)
+    manifest = RunManifest("r", 2, "a INT", (), (), OWN, kept=(kept,))
+    key = layout.kept_key(kept.unit, OWN)
+    storage.write(layout.rows_key(kept.unit, OWN), b"rows")
+    with pytest.raises(
+        RunFolderError,
+        match=re.escape(
+            f"1 of 2 files that the executors wrote "
+            f"are not here as they wrote them: {key} (is missing)"
+        ),
+    ):
+        check_written(storage, manifest)
+    storage.write(key, b"eleven byte")
+    with pytest.raises(RunFolderError, match=re.escape(f"{key} (has 11 bytes, not 12)")):
+        check_written(storage, manifest)
+    storage.write(key, b"twelve bytes")
+    check_written(storage, manifest)

@@ -127,16 +127,23 @@ def test_a_download_whose_repeats_are_used_up_is_not_available(storage: Any) -> 
         storage(error).download("k", Path("file"))
 
 
-@pytest.mark.parametrize(("code", "kind"), [("SlowDown", True), ("MalformedXML", False)])
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("SlowDown", StorageUnavailableError),
+        ("AccessDenied", StorageAccessError),
+        ("MalformedXML", StorageError),
+    ],
+)
 def test_an_object_that_s3_keeps_is_told_by_its_code(
-    monkeypatch: pytest.MonkeyPatch, code: str, kind: bool
+    monkeypatch: pytest.MonkeyPatch, code: str, kind: type[StorageError]
 ) -> None:
     reply = {"Errors": [{"Key": "run/k", "Code": code, "Message": "no"}]}
     client = SimpleNamespace(delete_objects=lambda **_: reply)
     monkeypatch.setattr(S3Storage, "_client", client)
     with pytest.raises(StorageError) as caught:
         S3Storage("s3://bucket/run", AwsSettings("us-east-1")).delete(["k"])
-    assert isinstance(caught.value, StorageUnavailableError) == kind
+    assert (type(caught.value), caught.value.key) == (kind, "k")
 
 
 @pytest.mark.parametrize("code", ["NoSuchBucket", "MalformedXML", "400"])

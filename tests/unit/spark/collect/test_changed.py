@@ -13,11 +13,12 @@ import pytest
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import ResultsConfig
+from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.reconciliations import StoredRow, read_table, write_table
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
+from bedrock_spark.run_folder.manifest import KeptRows, RejectedRows, RunManifest, Shard
 from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_RECORD_ID
 from bedrock_spark.spark.collect.changed import ChangedUnits
 from bedrock_spark.spark.collect.task import CollectTask
@@ -190,3 +191,19 @@ def test_the_inputs_of_a_shard_travel_with_it(run: CollectedRun) -> None:
         f"output/{FIRST}/a1-0f/job1/{FIRST}.jsonl.out"
     ]
     assert size == work.inputs[0].size > 0
+
+
+@pytest.mark.parametrize("data", [None, b"cut short"])
+def test_kept_answers_that_are_gone_are_an_error(tmp_path: Path, data: bytes | None) -> None:
+    """No one asks their rows again: they must not become `missing`."""
+    run = CollectedRun(tmp_path)
+    kept = KeptRows(layout.kept_unit(0, 0), 2, 2, 12)
+    run.manifest = replace(run.manifest, kept=(kept,))
+    key = layout.kept_key(kept.unit, PREPARE_ID)
+    run.storage.write(key, b"twelve bytes")
+    assert kept.unit in {work.unit for work, _ in run.changed()}
+    run.storage.delete([key])
+    if data is not None:
+        run.storage.write(key, data)
+    with pytest.raises(RunFolderError, match="the kept answers of 2 rows are not as prepare wrote"):
+        list(run.changed())

@@ -53,7 +53,8 @@ def line(record_id: str, body: dict[str, Any]) -> bytes:
 
 
 def online(record_id: str, tier: str | None = None, **note: Any) -> bytes:
-    noted = note_of(note.get("model", "big-model"), ENDED, note.get("seconds", 1))
+    model, guardrail = note.get("model", "big-model"), note.get("guardrail")
+    noted = note_of(model, ENDED, note.get("seconds", 1), guardrail)
     return answer_line(record_id, b"{}", json.dumps(output()).encode(), tier, noted)
 
 
@@ -135,8 +136,8 @@ def test_an_error_says_who_was_asked_and_cost_nothing_that_is_known(tmp_path: Pa
 
 
 def test_a_request_has_its_digest_if_prepare_has_hashed_the_bodies(tmp_path: Path) -> None:
-    """With the model that answered. A guardrail is asked by the fallback alone."""
-    asking = Asking("Converse", {"type": "object"}, {"id": "g", "version": "1"})
+    """With the model that answered."""
+    asking = Asking("Converse", {"type": "object"})
     run = replace(RUN, asking=asking)
     kept = b',"modelId":"kept-model","endedAt":1,"runId":"run-3","requestDigest":"d"'
     error = InvokeRecordError("no", error_code=400)
@@ -149,13 +150,35 @@ def test_a_request_has_its_digest_if_prepare_has_hashed_the_bodies(tmp_path: Pat
     ids = "aabcde"
     bodies = [sha256(record_id.encode()).digest() for record_id in ids]
     _, rows = collect_shard(str(tmp_path), ids, files, [job()], provenance=run, bodies=bodies)
-    home, big = asking.context("us.home-model"), asking.context("big-model", is_fallback=True)
+    home, big = asking.context("us.home-model"), asking.context("big-model")
     a, b, c = (request_digest(bodies[n], context) for n, context in ((0, home), (2, big), (3, big)))
     assert [row["request_digest"] for row in rows] == [a, a, b, c, "d", None]
     assert len({a, b, c}) == 3
     assert rows[4]["run_id"] == "run-3"
     _, unhashed = collect_shard(str(tmp_path), ids, files, [job()], provenance=run)
     assert [row["request_digest"] for row in unhashed] == [None, None, None, None, "d", None]
+
+
+def test_a_request_has_the_guardrail_of_its_own_call(tmp_path: Path) -> None:
+    """Whatever the config says today: else an answer that no guardrail saw is kept as a safe one.
+
+    A call that the service refused has it, too.
+    """
+    old, new = {"id": "g", "version": "1"}, {"id": "g", "version": "2"}
+    refused = error_line(
+        *("d", b"{}", InvokeRecordError("no", error_code=400)),
+        note=note_of("big-model", ENDED, guardrail=new),
+    )
+    files = {
+        FALLBACK_KEY: online("a") + online("b", guardrail=old) + online("c", guardrail=new),
+        f"fallback/{SHARD}/2.jsonl.out": refused,
+    }
+    bodies = [sha256(b"body").digest()] * 4
+    _, rows = collect_shard(str(tmp_path), "abcd", files, [job()], provenance=RUN, bodies=bodies)
+    expected = [Asking().context("big-model", guardrail) for guardrail in (None, old, new, new)]
+    digests = [request_digest(bodies[0], context) for context in expected]
+    assert [row["request_digest"] for row in rows] == digests
+    assert len(set(digests)) == 3
 
 
 def test_an_answer_that_is_not_ok_has_its_cost_too(tmp_path: Path) -> None:
@@ -255,7 +278,6 @@ def test_what_results_depend_on_is_the_same_text_in_every_process() -> None:
         replace(RUN, prices=replace(PRICES, image=Decimal(1))),
         replace(RUN, asking=Asking("Converse")),
         replace(RUN, asking=Asking(schema={"type": "object"})),
-        replace(RUN, asking=Asking(guardrail={"id": "g"})),
     ]
     texts = [text, *(each.fingerprint for each in changed)]
     assert len(set(texts)) == len(texts)

@@ -405,6 +405,23 @@ def test_records_that_were_cut_off_are_asked_with_their_own_limit(
         assert body == {**bodies[record_id], "max_tokens": limit or 10}
 
 
+def test_a_line_notes_the_guardrail_of_its_call(folder: Folder, new_task: NewTask) -> None:
+    """The config may have another one when the line is collected."""
+    (parts,) = folder.parts()
+    guardrail = {"id": "g", "version": "2"}
+    task = new_task()
+    config = FallbackConfig.model_validate(
+        {**task.config.model_dump(), "guardrail": guardrail}, by_name=True
+    )
+    replace(task, config=config)(parts)
+    lines = [
+        json.loads(line)
+        for stored in folder.storage.list(layout.fallback_prefix(SHARD))
+        for line in folder.storage.read(stored.key).splitlines()
+    ]
+    assert [line["guardrail"] for line in lines] == [guardrail] * len(IDS)
+
+
 @pytest.mark.parametrize(
     ("message", "unanswered"),
     [("max_tokens: 20 > 10, which is the maximum", 0), ("Operation not allowed", len(IDS))],

@@ -142,6 +142,18 @@ def test_a_garbage_collector_that_the_user_chose_stays(
     assert "GCOverheadLimit" not in options
 
 
+@pytest.mark.parametrize(("attempts", "has_checksum"), [("1", False), ("4", True)])
+def test_rows_that_a_step_done_again_changes_are_found(
+    tmp_path: Path, attempts: str, has_checksum: bool
+) -> None:
+    """A user who lets Spark do steps again keeps the checksum, which is Spark's default."""
+    arguments = f"--conf spark.stage.maxConsecutiveAttempts={attempts} pyspark-shell"
+    settings = plan(tmp_path, LOCAL_SOURCE, arguments=arguments).settings
+    checksum = settings.get("spark.sql.shuffle.orderIndependentChecksum.enabled")
+    assert checksum == (None if has_checksum else "false")
+    assert "spark.stage.maxConsecutiveAttempts" not in settings
+
+
 def test_settings_of_the_user_stay_on_one_machine(tmp_path: Path) -> None:
     arguments = "--conf spark.shuffle.compress=true pyspark-shell"
     assert "spark.shuffle.compress" not in plan(tmp_path, arguments=arguments).settings
