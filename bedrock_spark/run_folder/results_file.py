@@ -24,12 +24,12 @@ def open_results_file(storage: Storage, unit: str) -> Path | io.BytesIO | RangeF
             if isinstance(exc.__cause__, FileNotFoundError):
                 raise _not_collected(storage, unit) from None
             raise
-    size = next((o.size for o in storage.list(key) if o.key == key), None)
-    if size is None:
+    stored = next((o for o in storage.list(key) if o.key == key), None)
+    if stored is None:
         raise _not_collected(storage, unit)
-    if size <= WHOLE_BYTES:
+    if stored.size <= WHOLE_BYTES:
         return io.BytesIO(storage.read(key))
-    return RangeFile(storage, key, size)
+    return RangeFile(storage, key, stored.size, stored.version)
 
 
 def _not_collected(storage: Storage, unit: str) -> RunFolderError:

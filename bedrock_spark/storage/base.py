@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bedrock_spark.errors import ObjectChangedError
+
 
 @dataclass(frozen=True)
 class StoredObject:
@@ -55,10 +57,12 @@ class Storage(Protocol):
         """Return an object's bytes, or None if the object does not exist."""
         ...
 
-    def read_range(self, key: str, start: int, stop: int) -> bytes:
+    def read_range(self, key: str, start: int, stop: int, version: str | None = None) -> bytes:
         """Return the bytes of an object from `start` up to `stop`, or fewer if it ends before.
 
-        Raises StorageError, also if the object does not exist.
+        version: the only one that is read, as listings show it; None reads any
+        Raises StorageError, also if the object does not exist, and ObjectChangedError if it has
+        another version.
         """
         ...
 
@@ -144,3 +148,9 @@ class Storage(Protocol):
         before: in seconds since the epoch
         """
         ...
+
+
+def changed_while_read(place: str, key: str) -> ObjectChangedError:
+    """Return the error for an object that got another version while it was read."""
+    text = f"{place}: was written again while it was read; run the same command again"
+    return ObjectChangedError(text, key=key)

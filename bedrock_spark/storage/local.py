@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
-from bedrock_spark.storage.base import StoredObject
+from bedrock_spark.storage.base import StoredObject, changed_while_read
 
 _TEMPORARY = ".writing-"
 _LOCK = ".lock-"
@@ -49,10 +49,12 @@ class LocalStorage:
             except FileNotFoundError:
                 return None
 
-    def read_range(self, key: str, start: int, stop: int) -> bytes:
+    def read_range(self, key: str, start: int, stop: int, version: str | None = None) -> bytes:
         """Return the bytes of the file from `start` up to `stop`."""
         path = self._path(key)
         with _storage_errors(path), path.open("rb") as file:
+            if version is not None and version != _version(os.fstat(file.fileno())):
+                raise changed_while_read(str(path), key)
             file.seek(start)
             return file.read(stop - start)
 

@@ -11,13 +11,19 @@ WHOLE_BYTES = 4_000_000
 
 
 class RangeFile(io.RawIOBase):
-    """An object as a file: each read is a request of a range. size: of the object in bytes."""
+    """An object as a file: each read is a request of a range.
 
-    def __init__(self, storage: Storage, key: str, size: int) -> None:
+    size: of the object in bytes
+    version: as it was listed; None for an object that is never written again. If another version
+        is there, a read raises ObjectChangedError: bytes of two versions would be mixed
+    """
+
+    def __init__(self, storage: Storage, key: str, size: int, version: str | None = None) -> None:
         super().__init__()
         self._storage = storage
         self._key = key
         self._size = size
+        self._version = version
         self._place = 0
 
     def readable(self) -> bool:
@@ -39,6 +45,7 @@ class RangeFile(io.RawIOBase):
         wanted = left if size is None or size < 0 else min(size, left)
         if not wanted:
             return b""
-        data = self._storage.read_range(self._key, self._place, self._place + wanted)
+        stop = self._place + wanted
+        data = self._storage.read_range(self._key, self._place, stop, self._version)
         self._place += len(data)
         return data

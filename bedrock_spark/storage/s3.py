@@ -41,14 +41,15 @@ from bedrock_spark.errors import (
     StorageError,
     StorageUnavailableError,
 )
-from bedrock_spark.storage.base import StoredObject
+from bedrock_spark.storage.base import StoredObject, changed_while_read
 from bedrock_spark.storage.s3_writer import S3Writer
 
 # Error codes. A reply without a body has its HTTP status as code.
 _ABSENT = {"NoSuchKey", "404"}
 _EMPTY = {"InvalidRange", "416"}
+_CHANGED = {"PreconditionFailed", "412"}
 # The condition of a write does not hold. With If-Match, the object may also have been deleted.
-_REFUSED = {"PreconditionFailed", "412", "NoSuchKey", "404"}
+_REFUSED = _CHANGED | _ABSENT
 # Another write of the same object runs at the same time.
 _UNDECIDED = {"ConditionalRequestConflict", "OperationAborted", "409"}
 # The name of the object metadata that marks a put.
@@ -95,16 +96,22 @@ class S3Storage:
                 raise
             return data
 
-    def read_range(self, key: str, start: int, stop: int) -> bytes:
+    def read_range(self, key: str, start: int, stop: int, version: str | None = None) -> bytes:
         """Return the bytes of an object from `start` up to `stop`, by a range request."""
+        condition = {} if version is None else {"IfMatch": f'"{version}"'}
         with self._storage_errors(key):
             try:
                 reply = self._client.get_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes={start}-{stop - 1}"
+                    Bucket=self._bucket,
+                    Key=self._prefix + key,
+                    Range=f"bytes={start}-{stop - 1}",
+                    **condition,
                 )
             except ClientError as exc:
                 if error_code(exc) in _EMPTY:
                     return b""  # the object ends before `start`
+                if version is not None and error_code(exc) in _CHANGED:
+                    raise changed_while_read(join_uri(self.uri, key), key) from exc
                 raise
             data: bytes = reply["Body"].read()
             return data

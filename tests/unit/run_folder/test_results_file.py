@@ -10,7 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.errors import RunFolderError, StorageAccessError, StorageError
+from bedrock_spark.errors import (
+    ObjectChangedError,
+    RunFolderError,
+    StorageAccessError,
+    StorageError,
+)
 from bedrock_spark.run_folder import layout, results_file
 from bedrock_spark.run_folder.results_file import open_results_file
 from bedrock_spark.storage import LocalStorage, S3Storage
@@ -37,10 +42,10 @@ def test_a_large_file_in_s3_is_not_read_whole(
     read = 0
     read_range = S3Storage.read_range
 
-    def counted(storage: S3Storage, key: str, start: int, stop: int) -> bytes:
+    def counted(storage: S3Storage, key: str, start: int, stop: int, version: str) -> bytes:
         nonlocal read
         read += stop - start
-        return read_range(storage, key, start, stop)
+        return read_range(storage, key, start, stop, version)
 
     monkeypatch.setattr(S3Storage, "read_range", counted)
     with s3_in_process():
@@ -54,6 +59,40 @@ def test_a_large_file_in_s3_is_not_read_whole(
         assert 0 < read < size // 2 if whole_bytes == 0 else read == 0
         with pytest.raises(RunFolderError, match="shard-00001-00 has no results yet"):
             open_results_file(storage, "shard-00001-00")
+
+
+def test_a_file_that_is_collected_again_while_it_is_read_is_not_mixed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its columns would be of different answers. The error says what to do."""
+    monkeypatch.setattr(results_file, "WHOLE_BYTES", 0)
+    with s3_in_process():
+        storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1"))
+        data = parquet()
+        storage.write(KEY, data)
+        with pq.ParquetFile(open_results_file(storage, UNIT)) as file:
+            assert file.read(["text"]).num_rows == 300
+            storage.write(KEY, data.replace(b"x", b"y"))
+            with pytest.raises(ObjectChangedError, match=f"{KEY}: .* run the same command again"):
+                file.read(["model_output"])
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_only_the_version_that_was_listed_is_read(tmp_path: Path, is_local: bool) -> None:
+    with s3_in_process():
+        storage: LocalStorage | S3Storage
+        if is_local:
+            storage = LocalStorage(str(tmp_path))
+        else:
+            storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1"))
+        storage.write("o", b"0123456789")
+        (listed,) = storage.list("o")
+        assert storage.read_range("o", 2, 4, listed.version) == b"23"
+        storage.write("o", b"01234567")
+        assert storage.read_range("o", 2, 4) == b"23"
+        with pytest.raises(ObjectChangedError) as caught:
+            storage.read_range("o", 2, 4, listed.version)
+        assert caught.value.key == "o"
 
 
 def test_a_local_file_is_read_in_its_place(tmp_path: Path) -> None:
