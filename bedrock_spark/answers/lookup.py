@@ -110,6 +110,7 @@ class KeptAnswers:
         self._stack = ExitStack()
         self._cache: OrderedDict[tuple[int, int, tuple[str, ...]], pa.Table] = OrderedDict()
         self._cached_bytes = 0
+        self._row_bytes = 0
         self._opened: list[OpenAnswers] = []
         with self._stack:
             for file in files:
@@ -124,6 +125,11 @@ class KeptAnswers:
         """Close the files."""
         self._stack.close()
 
+    @property
+    def row_bytes(self) -> int:
+        """Return the bytes of an answer, on average of the row group with the longest ones."""
+        return self._row_bytes
+
     def __len__(self) -> int:
         """Return the number of answers in the range."""
         return len(self._hashes)
@@ -133,6 +139,7 @@ class KeptAnswers:
         hashes, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for number, opened in enumerate(self._opened):
             for group in opened.groups_of(first, last):
+                self._row_bytes = max(self._row_bytes, group.row_bytes)
                 # With a null, the hashes would be floats. The digest decides, whatever the hash.
                 own = pc.fill_null(opened.read(group.number, [BODY_HASH]).column(0), 0).to_numpy()
                 rows = np.flatnonzero((own >= first) & (own <= last))

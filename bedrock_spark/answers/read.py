@@ -21,12 +21,16 @@ from bedrock_spark.storage.range_file import WHOLE_BYTES, RangeFile
 
 @dataclass(frozen=True)
 class Group:
-    """A row group: its number in the file, its rows, and its lowest and highest hash."""
+    """A row group: its number in the file, its rows, and its lowest and highest hash.
+
+    row_bytes: the average of its rows, in memory
+    """
 
     number: int
     rows: int
     first: int
     last: int
+    row_bytes: int
 
 
 class OpenAnswers:
@@ -63,10 +67,12 @@ class OpenAnswers:
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
             statistics = group.column(place).statistics
-            if statistics is None or not statistics.has_min_max:
-                yield Group(number, group.num_rows, self.file.first, self.file.last)
-            else:
-                yield Group(number, group.num_rows, statistics.min, statistics.max)
+            has_range = statistics is not None and statistics.has_min_max
+            first, last = self.file.first, self.file.last
+            if has_range:
+                first, last = statistics.min, statistics.max
+            row_bytes = group.total_byte_size // max(1, group.num_rows)
+            yield Group(number, group.num_rows, first, last, row_bytes)
 
     def groups_of(self, first: int, last: int) -> list[Group]:
         """Return the row groups that may have hashes from `first` to `last`, both included."""

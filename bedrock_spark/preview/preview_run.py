@@ -5,6 +5,7 @@ Nothing is written, but the answers into the store of answers, if the config has
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +18,12 @@ from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.costs.tokens import max_answer_tokens, small_dollars
-from bedrock_spark.errors import BudgetError, InvokeRefusedError
+from bedrock_spark.errors import (
+    AnswerStoreError,
+    BudgetError,
+    InvokeRefusedError,
+    StorageError,
+)
 from bedrock_spark.families import family_of
 from bedrock_spark.invoke.caller import InvokeOptions, ModelCaller, call_metadata
 from bedrock_spark.invoke.rate_limit import RateLimiter
@@ -43,6 +49,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from bedrock_spark.spark.prepare.first_rows import FirstRows, RenderedRow
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 _READ_TIMEOUT_SECONDS = 300
@@ -200,8 +208,20 @@ def _ask(sides: Sequence[Side], options: PreviewOptions, clock: Clock, on_row: O
     finally:
         # Also if it is interrupted: what was paid for is kept.
         for asker in askers:
-            if asker.keeper is not None:
-                asker.keeper.write(clock.now())
+            _keep(asker, clock)
+
+
+def _keep(asker: Asker, clock: Clock) -> None:
+    """Add the answers to the store, if there is one. They were paid for, so they are shown anyway.
+
+    An error here must not hide them, nor the error that ended the preview.
+    """
+    if asker.keeper is None:
+        return
+    try:
+        asker.keeper.write(clock.now())
+    except (AnswerStoreError, StorageError) as exc:
+        log.warning("the answers of this preview are not kept: %s", exc)
 
 
 def _questions(sides: Sequence[Side]) -> Iterator[Question]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pyspark.sql import SparkSession
@@ -32,6 +33,10 @@ from bedrock_spark.storage import Storage, open_storage
 # A unit is read by a task of its own, up to this many tasks.
 _MOST_TASKS = 1_000
 _LABEL_DIGITS = 12
+# Spark hands 10,000 rows to a task at once. Of images or embeddings, these may be gigabytes: a
+# batch should have about so many bytes. Results are compressed to a fraction, at most about this.
+_BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
+_BATCH_BYTES, _COMPRESSED = 32_000_000, 8
 # As SCHEMA in answers/table.py.
 _COLUMNS = (
     f"{BODY_HASH} bigint, request_digest string, answered_at timestamp, outcome string, "
@@ -56,16 +61,18 @@ def keep_answers(
         return None
     outcomes = kept_outcomes(run.config)
     note = read_kept_note(run.storage, answers.uri).of_outcomes(outcomes)
-    new = {
-        shard.unit: shard.fingerprint
+    changed = [
+        shard
         for shard in reconciled
         if any(shard.outcomes.get(outcome) for outcome in outcomes)
         and not layout.is_kept_unit(shard.unit)
         and note.units.get(shard.unit) != shard.fingerprint
-    }
-    if not new:
+    ]
+    if not changed:
         return note
-    written = _write(spark, run, answers, new, outcomes, observe)
+    new = {shard.unit: shard.fingerprint for shard in changed}
+    rows = sum(shard.rows for shard in changed)
+    written = _write(spark, run, answers, new, rows, outcomes, observe)
     note = replace(
         note,
         answers=note.answers + sum(written),
@@ -81,14 +88,19 @@ def _write(
     run: Run,
     answers: AnswersConfig,
     new: Mapping[str, str],
+    result_rows: int,
     outcomes: tuple[str, ...],
     observe: Observer,
 ) -> list[int]:
-    """Write the answers of some units; return the number of answers of each file."""
+    """Write the answers of some units; return the number of answers of each file.
+
+    result_rows: how many rows these units have
+    """
     store = open_storage(answers.uri, run.aws)
     begin_store(store)
     units = tuple(sorted(new))
-    parts = max(1, math.ceil(_bytes_of(run.storage, new) / FILE_BYTES))
+    size = _bytes_of(run.storage, new)
+    parts = max(1, math.ceil(size / FILE_BYTES))
     label = f"{run.run_id}-{_digest(new, outcomes)}"
     read = ReadTask(run.storage, units, run.config.results.prefix, outcomes)
     # The time is that of the run, not of this process: a repeated stage must write the same files.
@@ -100,9 +112,33 @@ def _write(
     else:
         rows = rows.coalesce(1) if tasks == 1 else rows.repartition(1)
     ordered = rows.sortWithinPartitions(BODY_HASH, "request_digest", "record_id")
-    with observed_tasks(spark, "keep", observe):
+    with observed_tasks(spark, "keep", observe), _batches_of(spark, batch_rows(size, result_rows)):
         done = ordered.mapInArrow(write, "answers bigint").collect()
     return [row[0] for row in done]
+
+
+def batch_rows(size: int, rows: int) -> int:
+    """Return how many answers Spark should hand to a task at once.
+
+    size: of the compressed results; rows: how many they are
+    """
+    return max(1, _BATCH_BYTES // max(1, _COMPRESSED * size // max(1, rows)))
+
+
+@contextmanager
+def _batches_of(spark: SparkSession, rows: int) -> Iterator[None]:
+    """Let Spark make batches of at most so many rows during the block, or fewer if it does."""
+    before = spark.conf.get(_BATCH_SETTING, None)
+    known = int(before) if before is not None else 0
+    # 0 and less mean: any number.
+    spark.conf.set(_BATCH_SETTING, min(rows, known) if known > 0 else rows)
+    try:
+        yield
+    finally:
+        if before is None:
+            spark.conf.unset(_BATCH_SETTING)
+        else:
+            spark.conf.set(_BATCH_SETTING, before)
 
 
 def _bytes_of(storage: Storage, units: Mapping[str, str]) -> int:

@@ -22,7 +22,29 @@ from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED, TIE
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.render import ANY_ID, body_of, render_lines
 from bedrock_spark.spark.worker_process import exempt_modules_from_gc
-from bedrock_spark.templates.body_template import BodyTemplate
+from bedrock_spark.templates.body_template import BodyTemplate, RowRejected
+
+_CHANGED = "was replaced while prepare read it"
+
+
+def reject_changed(
+    template: BodyTemplate,
+    batch: pa.RecordBatch,
+    lines: pa.Array,
+    rejected: dict[int, RowRejected],
+) -> None:
+    """Reject the rows whose images were replaced since their bodies were hashed.
+
+    Else the answer about a new image would be that of all rows with the old one.
+
+    batch: with the SHA-256 of each body as KEY; lines: null for a row that is rejected
+    """
+    if not template.media:
+        return
+    for row, digest in enumerate(batch.column(KEY).to_pylist()):
+        line = lines[row].as_py()
+        if line is not None and hashlib.sha256(body_of(line)).hexdigest() != digest:
+            rejected[row] = RowRejected(template.media[0].column, _CHANGED)
 
 
 @dataclass(frozen=True)

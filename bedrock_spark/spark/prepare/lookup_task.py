@@ -39,7 +39,8 @@ from bedrock_spark.storage import Storage
 
 # The column in which a task returns its summary; null in rows that go on.
 SUMMARY = f"{INTERNAL_PREFIX}summary"
-# A chunk of rows is looked up at once. It ends at about these numbers.
+# A chunk of rows is looked up at once. It ends at about these numbers: of rows, and of bytes of
+# rows, or of answers if each row has one.
 _CHUNK_ROWS, _CHUNK_BYTES = 20_000, 32_000_000
 _ID_BYTES = 11 + OFFSET_BYTES
 
@@ -83,7 +84,7 @@ class LookupTask:
             closing(KeptAnswers(self.store, self.files, *range_of(part, self.parts))) as kept,
             closing(_Lookup(self, part, first, kept)) as lookup,
         ):
-            for chunk in _chunks(first, batches):
+            for chunk in _chunks(first, batches, chunk_rows(kept.row_bytes)):
                 unknown = lookup.add(chunk)
                 if unknown.num_rows:
                     yield _with_summary(unknown, None)
@@ -212,22 +213,32 @@ class _Lookup:
         self._files.abort()
 
 
-def _chunks(first: pa.RecordBatch, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield all rows in batches of a bounded size: small ones together, large ones in slices."""
+def chunk_rows(answer_bytes: int) -> int:
+    """Return the most rows of a chunk: answers may be long, such as images or embeddings."""
+    return max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // max(1, answer_bytes)))
+
+
+def _chunks(
+    first: pa.RecordBatch, batches: Iterator[pa.RecordBatch], most: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield all rows in batches of a bounded size: small ones together, large ones in slices.
+
+    most: rows of a batch
+    """
     held = [first]
     held_rows, held_bytes = first.num_rows, first.nbytes
     for batch in batches:
-        if held_rows + batch.num_rows > _CHUNK_ROWS or held_bytes + batch.nbytes > _CHUNK_BYTES:
-            yield from _sliced(held)
+        if held_rows + batch.num_rows > most or held_bytes + batch.nbytes > _CHUNK_BYTES:
+            yield from _sliced(held, most)
             held, held_rows, held_bytes = [], 0, 0
         held.append(batch)
         held_rows, held_bytes = held_rows + batch.num_rows, held_bytes + batch.nbytes
-    yield from _sliced(held)
+    yield from _sliced(held, most)
 
 
-def _sliced(held: Sequence[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _sliced(held: Sequence[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
     for batch in pa.Table.from_batches(held).combine_chunks().to_batches():
-        rows = max(1, min(_CHUNK_ROWS, batch.num_rows * _CHUNK_BYTES // max(1, batch.nbytes)))
+        rows = max(1, min(most, batch.num_rows * _CHUNK_BYTES // max(1, batch.nbytes)))
         for start in range(0, batch.num_rows, rows):
             yield batch.slice(start, rows)
 

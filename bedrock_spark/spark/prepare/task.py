@@ -29,6 +29,7 @@ from bedrock_spark.shards.plan import Bounds, max_shared_bytes
 from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.prepare.arrow_columns import offsets_of
 from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
+from bedrock_spark.spark.prepare.body_hashes import reject_changed
 from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED
 from bedrock_spark.spark.prepare.damage import damaged_rows
 from bedrock_spark.spark.prepare.digests import SHA256, digest_column
@@ -201,6 +202,7 @@ class Bucket:
         max_bytes = self._task.config.shards.max_bytes
         lines, rejected = render_lines(ids, batch, self._template, max_bytes)
         if self._task.config.shares_records:
+            reject_changed(self._template, batch, lines, rejected)
             lines = self._share_records(ids, repeats, lines, rejected)
         elif repeats:
             self._refuse_repeats(repeats, rejected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 
 from bedrock_spark.answers import lookup, store, table
 from bedrock_spark.answers.lookup import KeptAnswers
-from bedrock_spark.answers.store import pin_files
+from bedrock_spark.answers.store import HIGHEST, LOWEST, pin_files
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import AnswerStoreError
 from bedrock_spark.storage import S3Storage
@@ -276,3 +277,14 @@ def test_names_sort_by_time_label_number_and_hash() -> None:
 def test_a_file_with_another_name_may_have_any_hash() -> None:
     file = store.file_of("answers/part-0.parquet", 10)
     assert (file.first, file.last) == (store.LOWEST, store.HIGHEST)
+
+
+def test_a_range_says_how_long_its_answers_are(tmp_path: Path) -> None:
+    """By the row group with the longest ones: a lookup holds as many as fit into memory."""
+    storage = store_at(tmp_path)
+    write(storage, [answer(body, "x") for body in "abc"], label="run-1")
+    with closing(KeptAnswers(storage, pin_files(storage), LOWEST, HIGHEST)) as kept:
+        assert 10 < kept.row_bytes < 1_000
+    write(storage, [answer("d", "".join(map(chr, range(48, 58))) * 10_000)], label="run-2")
+    with closing(KeptAnswers(storage, pin_files(storage), LOWEST, HIGHEST)) as kept:
+        assert 100_000 <= kept.row_bytes < 101_000

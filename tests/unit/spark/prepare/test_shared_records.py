@@ -15,7 +15,8 @@ from bedrock_spark.config import Config
 from bedrock_spark.run_folder import layout
 from bedrock_spark.schema import ROW_BODY_SHA256
 from bedrock_spark.shards.record_ids import body_hash
-from bedrock_spark.spark.prepare.columns import HASH, KEY
+from bedrock_spark.spark.prepare.body_hashes import HashBodies
+from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED, TIE
 from bedrock_spark.spark.prepare.source import SourceColumns
 from bedrock_spark.spark.prepare.task import PrepareTask
 from bedrock_spark.spark.row_bytes import row_bytes
@@ -24,6 +25,7 @@ from tests.unit.fakes import make_config
 
 PREPARE_ID = "0a1b2c3d4e5f"
 ROWS, BESIDE = 400, 1_000
+PNG = b"\x89PNG\r\n\x1a\n"
 BODIES = {"a": 350, "b": 40, "c": 10}
 
 
@@ -81,3 +83,45 @@ def test_the_rows_of_a_shard_are_bounded_if_they_share_records(
         size = int(row_bytes(rows.combine_chunks().to_batches()[0]).sum())
         assert size <= 1.25 * max_row_bytes or len(asked) < 8
     assert sorted(seen) == list(range(ROWS))
+
+
+def test_a_row_whose_image_was_replaced_meanwhile_is_rejected(tmp_path: Path) -> None:
+    """Its body was hashed with the old image: an answer about the new one must not count for that.
+
+    Not for this row, not for others with the old image, and not in a store of answers.
+    """
+    config = make_config(
+        str(tmp_path),
+        request={"prompt": "What is it?", "images": "photo", "dedupe": True, "max_tokens": 10},
+    )
+    columns = SourceColumns((), ("number",), ("number", "photo"))
+    photos = [PNG + name for name in (b"cat", b"cat", b"dog")]
+
+    def batch(photos: list[bytes], **others: list[object]) -> pa.RecordBatch:
+        values = {HASH: [0] * 3, KEY: [""] * 3, REPEATED: [None] * 3, TIE: [1, 2, 3]} | others
+        types = {HASH: pa.int64(), TIE: pa.int64()}
+        arrays = {n: pa.array(v, types.get(n, pa.string())) for n, v in values.items()}
+        return pa.RecordBatch.from_pydict({**arrays, "number": range(3), "photo": photos})
+
+    (hashed,) = HashBodies(config, AwsSettings(), False)(iter([batch(photos)]))
+    order = sorted(range(3), key=lambda row: (hashed.column(HASH)[row].as_py(), row))
+    hashed = hashed.take(pa.array(order))
+    cats = [place for place, row in enumerate(order) if photos[row].endswith(b"cat")]
+    storage = LocalStorage(str(tmp_path))
+
+    def records(rows: pa.RecordBatch) -> tuple[int, dict[str, int]]:
+        task = PrepareTask(config, columns, storage, AwsSettings(), 1, PREPARE_ID)
+        (done,) = task(iter([rows]))
+        summary = json.loads(done.column("summary")[0].as_py())
+        return sum(shard["records"] for shard in summary["shards"]), summary["reasons"]
+
+    assert records(hashed) == (2, {})
+    place = hashed.schema.get_field_index("photo")
+    now = hashed.column("photo").to_pylist()
+    now[cats[0]] = PNG + b"a new cat"
+    one = hashed.set_column(place, "photo", pa.array(now))
+    # The other cat still has the image that was hashed, and makes the record itself.
+    assert records(one) == (2, {"photo was replaced while prepare read it": 1})
+    now[cats[1]] = PNG + b"a new cat"
+    both = hashed.set_column(place, "photo", pa.array(now))
+    assert records(both) == (1, {"photo was replaced while prepare read it": 2})

@@ -1,0 +1,49 @@
+"""Spark hands answers to a task in batches of bounded bytes; then its setting is as before."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from bedrock_spark.spark.keep import stage
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "expected"),
+    [(0, 0, 32_000_000), (100_000, 1_000, 40_000), (9_000_000, 1_000, 444), (1 << 40, 1, 1)],
+)
+def test_large_answers_come_in_small_batches(size: int, rows: int, expected: int) -> None:
+    assert stage.batch_rows(size, rows) == expected
+
+
+class Conf(dict[str, Any]):
+    """The part of Spark's runtime config that is used here."""
+
+    set = dict.__setitem__
+    unset = dict.__delitem__
+
+
+class Session:
+    def __init__(self, **values: Any) -> None:
+        self.conf = Conf(values)
+
+
+@pytest.mark.parametrize(
+    ("before", "inside"), [(None, 50), ("10000", 50), ("20", 20), ("0", 50), ("-1", 50)]
+)
+def test_the_setting_is_lower_for_the_stage_alone(before: str | None, inside: int) -> None:
+    """Also if the stage fails. A lower one of the user stays."""
+    name = stage._BATCH_SETTING
+    session = Session(**({} if before is None else {name: before}))
+    seen: list[Any] = []
+
+    def fail() -> None:
+        with stage._batches_of(cast(Any, session), 50):
+            seen.append(session.conf[name])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert seen == [inside]
+    assert session.conf.get(name) == before
