@@ -13,6 +13,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig, Reading, read_config, read_local
 from bedrock_spark.errors import StorageError
+from bedrock_spark.s3_spelling import as_s3
 from bedrock_spark.storage import open_storage
 
 
@@ -35,6 +36,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
 
 def read_file(name: str) -> bytes:
     """Return the bytes of a local file or of an object of S3. Raises OSError."""
+    name = as_s3(name)
     if not name.startswith("s3://"):
         return read_local(name)
     folder, _, key = name.rpartition("/")

@@ -26,21 +26,11 @@ from bedrock_spark.comparing.tables import (
 from bedrock_spark.comparing.values import Comparison, Example, ShownRow
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError, ExitCode
-from bedrock_spark.outputs.outcomes import (
-    ERROR,
-    INVALID,
-    MISSING,
-    OK,
-    REFUSED,
-    REJECTED,
-    TRUNCATED,
-    UNFOUND,
-)
+from bedrock_spark.pairs.sides import OUTCOMES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_OUTCOMES = (OK, INVALID, TRUNCATED, REFUSED, ERROR, MISSING, UNFOUND, REJECTED)
 _CELL = 48
 
 
@@ -68,7 +58,7 @@ _CELL = 48
     "--outcome",
     "outcomes",
     multiple=True,
-    type=click.Choice(_OUTCOMES),
+    type=click.Choice(OUTCOMES),
     help="Only rows that ended so in RUN_A; once for each.",
 )
 @click.option(
@@ -160,7 +150,10 @@ def compare(
         if page is not None:
             from bedrock_spark.comparing.page import page_html
 
-            page.write_text(page_html(found), encoding="utf-8")
+            try:
+                page.write_text(page_html(found), encoding="utf-8")
+            except OSError as exc:
+                raise ConfigError(f"--html {page}: cannot be written: {exc.strerror}") from exc
             display.say(f"page: {page}")
         display.show_json(asdict(found))
         display.close(closing_sentence(found))
@@ -186,19 +179,19 @@ def _show(found: Comparison, display: Display) -> None:
             display.say(line)
         display.say("")
     for note in found.notes:
-        display.say(f"note: {note}")
+        display.say(f"note: {_cell(note)}")
 
 
 def lines_of(table: TextTable) -> Iterator[str]:
     """Yield a table as lines: its title, its head and its rows, in columns."""
     rows = [tuple(_cell(cell) for cell in row) for row in (table.head, *table.rows)]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    yield table.title
+    yield _cell(table.title)
     for row in rows:
         if any(row):
             yield "  ".join(("", *_aligned(row, widths, table.is_text))).rstrip()
     if table.note:
-        yield f"  ({table.note})"
+        yield f"  ({_cell(table.note)})"
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], is_text: bool) -> Iterator[str]:

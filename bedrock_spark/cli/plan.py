@@ -26,7 +26,7 @@ from bedrock_spark.config import Config
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.planning import Plan, plan
-from bedrock_spark.planning.agreement import write_plan
+from bedrock_spark.planning.agreement import refuse_folder, write_plan
 from bedrock_spark.report.values import DONE
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def plan_command(
         return display.end_interrupted(exit_code_of(interrupt), said)
 
     def work() -> int:
+        if out is not None:
+            refuse_folder(out)
         stages = check_stages(config, overrides)
         if stages is not None:
             if out is not None or against is not None:

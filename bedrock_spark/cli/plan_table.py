@@ -27,16 +27,22 @@ def plan_table(plan: Plan) -> list[tuple[str, str]]:
 
 def closing_sentence(plan: Plan) -> str:
     """Return how the plan ends, in a sentence."""
-    cost = plan.cost
     if not plan.pays:
         return "nothing was submitted; there is nothing left to ask, and nothing to pay for"
-    if cost is None:
-        return "nothing was submitted; the cost is not known, because a price is missing"
-    if cost.likely is not None:
-        return f"nothing was submitted; a run would cost about {dollars(cost.likely)}"
-    if cost.high is not None:
-        return f"nothing was submitted; a run would cost {_interval(cost)}"
-    return f"nothing was submitted; a run would cost {dollars(cost.low)} or more"
+    records, left = plan.source.records, ""
+    if plan.to_ask is None:
+        left = "a collect counts what is left to ask; "
+    elif plan.to_ask < records:
+        left = f"{plan.to_ask:,} of {records:,} records have no answer yet; "
+    if plan.cost is None:
+        said = "the cost is not known, because a price is missing"
+    else:
+        said = f"{f'all {records:,} records' if left else 'a run'} would cost {_about(plan.cost)}"
+    return f"nothing was submitted; {left}{said}"
+
+
+def _about(cost: Money) -> str:
+    return _interval(cost) if cost.likely is None else f"about {dollars(cost.likely)}"
 
 
 def _rows(plan: Plan) -> Iterator[tuple[str, str]]:

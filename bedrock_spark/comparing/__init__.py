@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def compare(
     run_a: str,
     run_b: str | None = None,
-    key: Sequence[str] = (),
-    columns: Sequence[str] = (),
+    key: str | Sequence[str] = (),
+    columns: str | Sequence[str] = (),
     *,
-    outcomes: Sequence[str] = (),
+    outcomes: str | Sequence[str] = (),
     samples: int = 0,
     gold: Any = None,
     gold_column: str | None = None,
-    gold_key: Sequence[str] = (),
+    gold_key: str | Sequence[str] = (),
     gold_format: str | None = None,
     spark: SparkSession | Callable[[Config], SparkSession] | None = None,
     engine: str | None = None,
@@ -39,6 +39,7 @@ def compare(
     Pays, submits and writes nothing.
 
     run_a, run_b: run folders; run_b may be left out if there are true values
+    A single name may stand for a list of one, as in key="ticket_id".
     key: the columns that pair rows, each the name in both runs or `NAME_IN_A=NAME_IN_B`; by
         default the source.key of the runs
     columns: answers to compare, beside the text; by default those of results.parse that both have
@@ -59,19 +60,23 @@ def compare(
     return compare_runs(
         run_a=run_a,
         run_b=run_b,
-        key=key,
-        columns=columns,
-        outcomes=outcomes,
+        key=_listed(key),
+        columns=_listed(columns),
+        outcomes=_listed(outcomes),
         samples=samples,
         gold=gold,
         gold_column=gold_column,
-        gold_key=gold_key,
+        gold_key=_listed(gold_key),
         gold_format=gold_format,
         spark=spark,
         engine=engine,
         region=region,
         endpoint_url=endpoint_url,
     )
+
+
+def _listed(names: str | Sequence[str]) -> Sequence[str]:
+    return (names,) if isinstance(names, str) else names
 
 
 __all__ = ["Comparison", "compare"]

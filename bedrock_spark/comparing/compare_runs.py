@@ -42,9 +42,10 @@ from bedrock_spark.run_folder.run import find_run
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-# The most rows of all tables together that are compared in memory: at about 210 bytes a row
-# (bench/compare.py), with PyArrow itself, 1 GB.
+# The most rows of all tables together that are compared in memory: at about 210 bytes a row with
+# three compared columns (bench/compare.py), with PyArrow itself, 1 GB. Each more takes some 50.
 MOST_ROWS = 4_000_000
+_USUAL_COLUMNS = 4
 MEMORY, SPARK = "memory", "spark"
 _GOLD_ROWS = 10_000
 
@@ -73,10 +74,15 @@ def compare_runs(
     uris = [uri for uri in (run_a, run_b) if uri is not None]
     tables = [open_table(find_run(u, region, endpoint_url, needs=(RESULTS,))) for u in uris]
     aws = AwsSettings(region, endpoint_url)
+    if engine not in (None, MEMORY, SPARK):
+        raise ConfigError(f"engine = {engine!r}: must be {MEMORY!r}, {SPARK!r} or None")
     opened = None if gold is None else open_gold(gold, gold_format, aws)
     if spark is None and opened is not None and opened.frame is not None:
         spark = opened.frame.sparkSession
-    chosen = _engine(engine, tables, opened, has_spark=spark is not None)
+    # Of answers that are compared, with the text and the one that has true values.
+    answers = len(columns) or max(len(table.parsed) for table in tables)
+    most = most_rows(answers + 1 + (opened is not None))
+    chosen = _engine(engine, tables, opened, most, has_spark=spark is not None)
     session = None
     if chosen == SPARK:
         config = _session_config(tables[0].run.config, opened)
@@ -89,6 +95,11 @@ def compare_runs(
     plan = plan_comparison(tables, key, columns, outcomes, samples, gold_plan)
     tallies = _in_memory(plan, truth) if session is None else _on_spark(session, plan, truth)
     return _comparison(chosen, plan, tallies, names_all=samples > 0)
+
+
+def most_rows(columns: int) -> int:
+    """Return how many rows are compared in memory. columns: how many of each are compared"""
+    return MOST_ROWS * _USUAL_COLUMNS // max(_USUAL_COLUMNS, columns)
 
 
 def _session_config(config: Config, gold: Gold | None) -> Config:
@@ -117,19 +128,27 @@ def _truth(spark: SparkSession | None, gold: Gold) -> _Truth:
 
 
 def _engine(
-    wanted: str | None, tables: Sequence[RunTable], gold: Gold | None, *, has_spark: bool
+    wanted: str | None,
+    tables: Sequence[RunTable],
+    gold: Gold | None,
+    most: int,
+    *,
+    has_spark: bool,
 ) -> str:
-    """Return how the rows are compared. Raises ConfigError if that is not possible."""
+    """Return how the rows are compared. Raises ConfigError if that is not possible.
+
+    most: how many rows are compared in memory if nobody has chosen
+    """
     rows = sum(table.manifest.rows for table in tables)
     if gold is not None and gold.table is not None:
         rows += gold.table.num_rows
     needs = gold is not None and gold.table is None
-    if wanted == MEMORY or (wanted is None and not needs and rows <= MOST_ROWS):
+    if wanted == MEMORY or (wanted is None and not needs and rows <= most):
         if needs:
             raise ConfigError("--gold: this table can be read with Spark only: --spark")
         return MEMORY
     if not has_spark:
-        why = "the table of true values" if needs else f"{rows:,} rows, more than {MOST_ROWS:,},"
+        why = "the table of true values" if needs else f"{rows:,} rows, more than {most:,},"
         raise ConfigError(f"compare: {why} can be compared with Spark only: --spark, or spark=…")
     return SPARK
 
@@ -164,7 +183,8 @@ def _on_spark(spark: SparkSession, plan: ComparisonPlan, truth: _Truth | None) -
             needed = plan.sides[-1].needed
             frame = text_frame(spark, needed, as_texts(truth.table, needed))
         runs = [(table.files, table.manifest.rows) for table in plan.tables]
-        return tally_on_spark(spark, runs, frame, plan.sides, plan.columns, plan.questions)
+        known = truth.table.num_rows if truth is not None and truth.table is not None else 0
+        return tally_on_spark(spark, runs, frame, plan.sides, plan.columns, plan.questions, known)
 
 
 def _comparison(
@@ -243,5 +263,6 @@ def _shown(plan: ComparisonPlan, side: Side, row: dict[str, Any]) -> ShownRow:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: dates and decimals are text."""
-    return json.loads(json.dumps(value, ensure_ascii=False, default=text_of))
+    """Return a value as JSON has it: dates, decimals and what is not a number are text."""
+    text = json.dumps(value, ensure_ascii=False, default=text_of)
+    return json.loads(text, parse_constant=str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import SourceConfig
-from bedrock_spark.config.formats import format_of_path
+from bedrock_spark.config.formats import format_of_path, is_compressed
 from bedrock_spark.config.secrets import FromEnvironment
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.pairs.plain_values import text_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 512 * 1024 * 1024
 _PARQUET, _CSV, _JSON = "parquet", "csv", "json"
 _SCHEMES = ("s3", "s3a", "s3n", "file")
+_WRONG_ROW = re.compile(r"(Row #\d+: )?Expected \d+ columns, got \d+")
 _LOGS = {"_delta_log/": "delta", "metadata/": "iceberg"}
 
 
@@ -81,7 +83,9 @@ def open_gold(given: Any, form: str | None, aws: AwsSettings) -> Gold:
         return Gold(name=text)
     found = _known(form or _form_of(keys), text)
     has_partitions = any("=" in part for key in keys for part in key.split("/")[:-1])
-    is_plain = found in (_PARQUET, _CSV, _JSON) and not has_partitions
+    # What is compressed may be very large in memory.
+    is_packed = found != _PARQUET and any(map(is_compressed, keys))
+    is_plain = found in (_PARQUET, _CSV, _JSON) and not has_partitions and not is_packed
     if not is_plain or sum(sizes) > MOST_BYTES:
         return Gold(path=text, form=found)
     readers: dict[str, Callable[[bytes], pa.Table]] = {
@@ -92,8 +96,11 @@ def open_gold(given: Any, form: str | None, aws: AwsSettings) -> Gold:
     try:
         tables = [readers[found](storage.read(key)) for key in keys]
         return Gold(pa.concat_tables(tables, promote_options="permissive"))
-    except pa.ArrowInvalid as exc:
-        raise ConfigError(f"--gold {text}: cannot be read as {found}") from exc
+    except pa.ArrowException as exc:
+        # PyArrow quotes the row: only what is wrong with it is said.
+        wrong = _WRONG_ROW.search(str(exc))
+        why = f": {wrong[0]}" if wrong is not None else ""
+        raise ConfigError(f"--gold {text}: cannot be read as {found}{why}") from None
 
 
 def _known(form: str | None, path: str) -> str:

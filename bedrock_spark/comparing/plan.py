@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -159,10 +159,17 @@ def _code(outcome: str) -> int:
 
 def _names(text: str, tables: Sequence[RunTable], option: str) -> list[str]:
     """Return the name in each table. text: NAME or NAME_IN_A=NAME_IN_B; a name may have a `=`."""
-    if "=" in text and tables[0].name_of(text) is None:
-        first, second = text.split("=", 1)
-        return [t.column(n, option) for t, n in zip(tables, (first, second), strict=False)]
-    return [table.column(text, option) for table in tables]
+    first = _name_in_a(text, tables)
+    if first == text:
+        return [table.column(text, option) for table in tables]
+    names = first, text.removeprefix(f"{first}=")
+    return [t.column(n, option) for t, n in zip(tables, names, strict=False)]
+
+
+def _name_in_a(text: str, tables: Sequence[RunTable]) -> str:
+    """Return the name in run A. text: as of `_names`"""
+    is_name = "=" not in text or tables[0].name_of(text) is not None
+    return text if is_name else text.split("=", 1)[0]
 
 
 def _keys(tables: Sequence[RunTable], key: Sequence[str], notes: list[str]) -> list[list[str]]:
@@ -205,7 +212,9 @@ def _chosen(
         found = {}
         for text in columns:
             names = _names(text, tables, COLUMN)
-            found[text.split("=", 1)[0] if "=" in text else text] = names
+            name = _name_in_a(text, tables)
+            # One column of A may be compared with several of B.
+            found[text if name in found else name] = names
         return found
     shared = [name for name in tables[0].parsed if all(name in t.parsed for t in tables)]
     for table, run in zip(tables, "AB", strict=False):
@@ -279,10 +288,10 @@ def _add_gold(
     names = _names(answer, tables, "--gold-column")
     kind = gold.schema.field(gold.column).type
     is_number = _is_number(tables, names, kind)
-    made = Column(answer.split("=", 1)[0], _three(names, gold.column), is_number)
+    made = Column(_name_in_a(answer, tables), _three(names, gold.column), is_number)
     for i, column in enumerate(compared):
         if column.names[:2] == made.names[:2] and not column.is_measure:
-            compared[i] = made
+            compared[i] = replace(made, name=column.name)
             return i
     compared.append(made)
     return len(compared) - 1

@@ -246,7 +246,7 @@ def matrix(title: str, values: Sequence[ValuePair], others: int) -> TextTable:
     before = [label for label in labels if any(a == label for a, _ in counts)]
     after = [label for label in labels if any(b == label for _, b in counts)]
     rows = tuple((a, *(f"{counts[a, b]:,}" for b in after)) for a in before)
-    note = f"{others:,} rows with labels that fewer than 3 rows have" if others else ""
+    note = f"{others:,} rows with rare labels are not in the table" if others else ""
     return TextTable(title, ("", *after), rows, note)
 
 

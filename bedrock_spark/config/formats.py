@@ -31,6 +31,11 @@ def format_of_path(path: str) -> str | None:
     return _BY_SUFFIX.get(name.suffix)
 
 
+def is_compressed(path: str) -> bool:
+    """Tell whether a file's name says that the whole file is compressed."""
+    return path.lower().endswith(_COMPRESSIONS)
+
+
 def misspelt(name: str, known: tuple[str, ...]) -> str | None:
     """Return the format that a name is nearly equal to; None if it may be another's own format."""
     lowered = {option.lower(): option for option in known}

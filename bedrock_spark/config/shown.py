@@ -57,7 +57,7 @@ def compared_config(config: Config) -> dict[str, Any]:
         else:
             named[section] = value
     return {
-        name: _digest(value) if _is_hidden(name, value) else value for name, value in named.items()
+        name: _digest(value) if is_hidden(name, value) else value for name, value in named.items()
     }
 
 
@@ -66,11 +66,15 @@ def is_digest(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(_DIGEST)
 
 
-def _is_hidden(name: str, value: Any) -> bool:
+def is_hidden(name: str, value: Any) -> bool:
+    """Tell whether a value may not be shown: it may quote rows or a prompt, or hold a credential.
+
+    name: of the key, such as `request.prompt`, or of a whole section
+    """
     section, _, key = name.partition(".")
-    is_text = isinstance(value, (str, list, dict))
+    is_text = isinstance(value, (str, list, tuple, dict))
     is_prompt = section == "request" and key not in _SHOWN_OF_REQUEST
-    is_private = is_prompt or name == "source.options"
+    is_private = is_prompt or name in ("source", "source.options")
     return (is_private and is_text) or holds_secret(json.dumps(value))
 
 

@@ -140,7 +140,7 @@ def _compared(batch: pa.RecordBatch, column: Column, name: str | None) -> list[p
         return [pa.nulls(batch.num_rows, kind) for kind in kinds]
     array = batch.column(name)
     if column.is_measure:
-        return [pc.cast(array, pa.float64())]
+        return [pc.cast(array, pa.float64(), safe=False)]  # beyond 2**53 they are rounded
     if pa.types.is_float32(array.type):  # 0.1 of 32 bits is 0.1 of 64 bits
         array = pc.cast(pc.cast(array, pa.string()), pa.float64())
     elif pa.types.is_nested(array.type):

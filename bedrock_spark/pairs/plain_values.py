@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 LARGEST_NUMBER = 1e100
@@ -18,12 +19,21 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, float):
         is_whole = math.isfinite(value) and value.is_integer()
         return str(int(value)) if is_whole else repr(value)
+    if isinstance(value, Decimal):
+        return _plain_decimal(value)
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, list | dict | tuple):
         return json.dumps(value, ensure_ascii=False, sort_keys=True, default=text_of)
     isoformat = getattr(value, "isoformat", None)
     return str(isoformat()) if isoformat is not None else str(value)
+
+
+def _plain_decimal(number: Decimal) -> str:
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
 
 
 def number_of(value: Any) -> float | None:

@@ -188,6 +188,8 @@ def _account(own: Tally, table: pa.Table, keys: Keys, question: Question) -> tup
         codes = table.column("outcome").to_numpy()
         wanted = np.isin(codes[np.maximum(row, 0)], list(question.outcomes))
         is_left_out = (row >= 0) & ~wanted & ~is_ambiguous
+        if Place.A not in places:  # a row that run A does not have did not end so in it
+            is_left_out |= (row < 0) & ~is_ambiguous
     if question.first is Place.GOLD:
         name = f"exact_{question.columns[0]}"
         is_null = pc.is_null(table.column(name)).to_numpy(zero_copy_only=False)

@@ -33,11 +33,17 @@ from bedrock_spark.run_folder.source_change import change_of
 from bedrock_spark.storage import open_storage
 
 
+def refuse_folder(name: str) -> None:
+    """Raise ConfigError if a plan cannot be written to a file of this name: it is a folder."""
+    if name.endswith("/") or Path(name).is_dir():
+        raise ConfigError(f"--out {name}: is a folder; name a file in it, such as plan.json")
+
+
 def write_plan(plan: Plan, name: str) -> None:
     """Write a plan to a file here or in S3. Raises StorageError."""
-    folder, _, key = name.rpartition("/")
+    folder, slash, key = name.rpartition("/")
     data = f"{plan.model_dump_json(indent=1)}\n"
-    open_storage(folder or ".", AwsSettings()).write(key, data.encode())
+    open_storage(folder or slash or ".", AwsSettings()).write(key, data.encode())
 
 
 def read_plan(name: str | Path) -> Plan:
@@ -68,7 +74,10 @@ class Agreement:
         basis = self.plan.basis
         changes: list[str] = []
         if config_digests(run.config)["config"] != basis.config_digest:
-            changes += _config_changes(basis.config, compared_config(run.config))
+            changes += _config_changes(basis.config, compared_config(run.config)) or [
+                "config: its keys are the same, but what they mean by default is not: version "
+                f"{basis.version} of bedrock-spark made the plan, this is {__version__}"
+            ]
         prices = run.prices if run.is_begun else list_prices(run.config)
         changes += _price_changes(basis.prices, paid_prices(prices))
         if changes:
@@ -97,17 +106,20 @@ class Agreement:
         )
 
 
-def _config_changes(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+def _config_changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    changes = []
     for key in sorted(then.keys() | now.keys()):
         old, new = then.get(key), now.get(key)
         if old == new:
             continue
         if is_digest(old) and is_digest(new):
-            yield f"{key} has another value in this config"
+            changes.append(f"{key} has another value in this config")
         elif is_digest(old) or is_digest(new):
-            yield f"{key} is set only in {'this config' if old is None else 'the plan'}"
+            place = "this config" if old is None else "the plan"
+            changes.append(f"{key} is set only in {place}")
         else:
-            yield described(key, old, new, of="the plan")
+            changes.append(described(key, old, new, of="the plan"))
+    return changes
 
 
 def _asks_less(then: Plan, manifest: RunManifest) -> bool:
@@ -121,8 +133,9 @@ def _asks_less(then: Plan, manifest: RunManifest) -> bool:
 
 def _price_changes(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for name in PRICES:
-        if then[name] != now[name]:
-            yield f"prices.{name}: {_price(then[name])} then, {_price(now[name])} now"
+        old, new = then.get(name), now[name]
+        if old != new:
+            yield f"prices.{name}: {_price(old)} then, {_price(new)} now"
 
 
 def _price(price: Any) -> str:

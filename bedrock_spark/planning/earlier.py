@@ -35,7 +35,10 @@ _THREADS = 16
 _PLACES = ("path", "table", "sql", "run")
 # Sections that do not decide what is asked: where it is kept, how it is cut, what is known.
 _NOT_ASKED = ("run_uri", "shards", "answers")
-_PROMPT = ("prompt", "system", "body", "body_column", "images", "documents")
+_PROMPT = (
+    *("prompt", "system", "negative_prompt", "body", "body_column"),
+    *("images", "documents"),
+)
 PROMPT_CHANGED, MODEL_CHANGED = "prompt changed", "model changed"
 REQUEST_CHANGED, SOURCE_CHANGED = "request changed", "source changed"
 
@@ -174,33 +177,41 @@ def as_value(earlier: EarlierRun, changes: Sequence[Change]) -> Earlier:
         "model_id": str(config["model"]["id"]),
         "changes": tuple(str(change) for change in changes),
     }
+    numbers = _of_manifest(manifest) if manifest is not None else _of_report(report or {})
     if report is None or not report.get("rows"):
-        assert manifest is not None
-        return Earlier(
-            **common,
-            state="prepared",
-            rows=manifest.rows,
-            records=manifest.records,
-            kept=0,
-            shared=manifest.sharing,
-            rejected=manifest.rejected,
-            shards=len(manifest.shards),
-            input_tokens=None,
-            output_tokens=None,
-            cost=None,
-        )
+        unknown: dict[str, Any] = {"input_tokens": None, "output_tokens": None, "cost": None}
+        return Earlier(**common, **numbers, **unknown, state="prepared")
     cost, tokens = report.get("cost"), report.get("tokens") or {}
     has_answers = bool(tokens.get("input") or tokens.get("output"))
     return Earlier(
         **common,
+        **numbers,
         state=str(report["state"]),
-        rows=report["rows"],
-        records=report["records"],
-        kept=report["served_by"].get("kept", 0),
-        shared=report["rows_sharing_a_record"],
-        rejected=report["outcomes"].get(REJECTED, 0),
-        shards=report["shards"],
         input_tokens=tokens["input"] if has_answers else None,
         output_tokens=tokens["output"] if has_answers else None,
         cost=None if cost is None else Decimal(str(cost["total"])),
     )
+
+
+def _of_manifest(manifest: RunManifest) -> dict[str, Any]:
+    """Return the numbers that prepare has fixed. A report has some of them only after a collect."""
+    return {
+        "rows": manifest.rows,
+        "records": manifest.records,
+        "kept": manifest.kept_rows,
+        "shared": manifest.sharing,
+        "rejected": manifest.rejected,
+        "shards": len(manifest.shards),
+    }
+
+
+def _of_report(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same numbers of a run whose manifest `clean` has deleted."""
+    return {
+        "rows": report["rows"],
+        "records": report["records"],
+        "kept": report["served_by"].get("kept", 0),
+        "shared": report["rows_sharing_a_record"],
+        "rejected": report["outcomes"].get(REJECTED, 0),
+        "shards": report["shards"],
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.errors import OtherRunError, RunFolderError, StorageError
+from bedrock_spark.errors import ConfigError, OtherRunError, RunFolderError, StorageError
 from bedrock_spark.model_check import ask_models
 from bedrock_spark.planning.earlier import EarlierRun, find_earlier
 from bedrock_spark.planning.make import Comparison, make_plan, prepared_of, refusal_of
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from bedrock_spark.spark.prepare.known_keys import EarlierRows
+
+log = logging.getLogger(__name__)
 
 
 def plan(
@@ -91,9 +94,18 @@ def _rehearsed(
     from bedrock_spark.spark.errors import stage_errors
     from bedrock_spark.spark.prepare.rehearsal import rehearse
 
+    rows = None if earlier is None else _rows_if_readable(earlier, run)
     with stage_errors("plan"):
-        rows = None if earlier is None else _rows_of(earlier, run)
         return rehearse(spark, run, df, observe, clock, rows)
+
+
+def _rows_if_readable(earlier: EarlierRun, run: Run) -> EarlierRows | None:
+    """Return `_rows_of`; None, with a warning, if the folder of the earlier run is no help."""
+    try:
+        return _rows_of(earlier, run)
+    except (ConfigError, RunFolderError, StorageError) as exc:
+        log.warning("%s: which rows are new is not known: %s", earlier.run_uri, exc)
+        return None
 
 
 def _rows_of(earlier: EarlierRun, run: Run) -> EarlierRows | None:

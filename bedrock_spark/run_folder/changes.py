@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bedrock_spark.config.secrets import holds_secret
+from bedrock_spark.config.shown import is_hidden
 
 _LONGEST_VALUE = 60
-# Prompts, and options of the source, which may be secrets.
-_HIDDEN = ("request.prompt", "request.system", "request.body", "request.stop", "source.options")
 
 
 def changed_keys(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -30,8 +28,7 @@ def described(key: str, old: Any, new: Any, of: str = "the run") -> str:
 
     of: what has the old value
     """
-    is_hidden = any(hidden == key or hidden.startswith(f"{key}.") for hidden in _HIDDEN)
-    if not is_hidden and not holds_secret(repr((old, new))):
+    if not is_hidden(key, old) and not is_hidden(key, new):
         return f"{key} is {_shown(old, new)} in {of} and {_shown(new, old)} in this config"
     if isinstance(old, str) and isinstance(new, str):
         place = _first_difference(old, new)

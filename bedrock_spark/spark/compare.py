@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -21,6 +22,9 @@ from bedrock_spark.spark.prepare.source import read_source
 
 # A task sorts so many compact rows, of some 150 bytes in Java.
 _ROWS_OF_A_TASK = 500_000
+# Spark's driver adds up the counts of so many tasks: some 100 kB each.
+_MOST_OF_THE_DRIVER = 200
+_COUNTS = "counts binary"
 _DDL = {pa.int64(): "bigint", pa.int8(): "tinyint", pa.float64(): "double", pa.string(): "string"}
 
 
@@ -31,11 +35,13 @@ def tally_on_spark(
     sides: Sequence[Side],
     columns: tuple[Column, ...],
     questions: tuple[Question, ...],
+    gold_rows: int = 0,
 ) -> list[Tally]:
     """Return what is counted for each question. Runs one Spark action.
 
     runs: the results of each run, and the number of their rows; gold: the true values
     sides: of the runs, then of the true values
+    gold_rows: the number of true values, as far as it is known
     """
     ddl = ", ".join(f"{f.name} {_DDL[f.type]}" for f in compact_schema(columns))
     frames = [
@@ -50,12 +56,20 @@ def tally_on_spark(
     together = frames[0]
     for frame in frames[1:]:
         together = together.unionAll(frame)
-    tasks = max(1, -(-sum(rows for _, rows in runs) // _ROWS_OF_A_TASK))
+    tasks = max(1, -(-(gold_rows + sum(rows for _, rows in runs)) // _ROWS_OF_A_TASK))
     by_key = together.repartition(tasks, "k1").sortWithinPartitions("k1", "k2")
-    counted = by_key.mapInArrow(_Count(columns, questions), "counts binary")
+    counted = by_key.mapInArrow(_Count(columns, questions), _COUNTS)
+    if tasks > _MOST_OF_THE_DRIVER:
+        # The counts of thousands of tasks may be gigabytes: other tasks add most of them up.
+        counted = counted.repartition(math.isqrt(tasks)).mapInArrow(_Merge(questions), _COUNTS)
+    return merged((row.counts for row in counted.collect()), questions)
+
+
+def merged(counts: Iterable[bytes], questions: Sequence[Question]) -> list[Tally]:
+    """Return the sum of what tasks have counted, for each question."""
     found = [Tally() for _ in questions]
-    for row in counted.toLocalIterator(prefetchPartitions=True):
-        for question, own, other in zip(questions, found, pickle.loads(row.counts), strict=True):
+    for each in counts:
+        for question, own, other in zip(questions, found, pickle.loads(each), strict=True):
             own.merge(other, question.samples)
     return found
 
@@ -114,5 +128,19 @@ class _Count:
     questions: tuple[Question, ...]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        counted = tally(batches, self.columns, self.questions)
-        yield pa.RecordBatch.from_pydict({"counts": pa.array([pickle.dumps(counted)], pa.binary())})
+        yield _as_batch(tally(batches, self.columns, self.questions))
+
+
+@dataclass(frozen=True)
+class _Merge:
+    """Adds up what several tasks have counted."""
+
+    questions: tuple[Question, ...]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        counts = (each.as_py() for batch in batches for each in batch.column(0))
+        yield _as_batch(merged(counts, self.questions))
+
+
+def _as_batch(counted: list[Tally]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({"counts": pa.array([pickle.dumps(counted)], pa.binary())})

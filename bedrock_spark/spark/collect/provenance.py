@@ -123,8 +123,7 @@ class Provenance:
         tokens: input, output, reasoning, cache read and cache write; an array of each
         images: of each answer; None if there are none
         shares: how many rows have each answer; None if each has one
-        0 for answers that were kept. Null if the price is not known, and for an answer that counts
-        neither tokens nor images.
+        0 for answers that were kept. Null if an answer counts nothing that has a price.
         """
         rows = len(tokens[0])
         if served_by == KEPT:
@@ -132,17 +131,19 @@ class Provenance:
         prices, per_image = self._prices(served_by, is_flex=is_flex), self.prices.image
         if prices is None and per_image is None:
             return Repeated(None, rows)
-        dollars = np.zeros(rows)
+        dollars, has_cost = np.zeros(rows), np.zeros(rows, np.bool_)
         if prices is not None:
+            has_cost |= is_counted(tokens, None)
             for counts, price in zip(tokens, _per_token(prices), strict=True):
                 if price and counts.null_count < rows:
                     dollars += _numbers(counts) * price
-        if images is not None:
-            dollars += np.asarray(images) * float(per_image or 0)
+        if images is not None and per_image is not None:
+            has_cost |= np.asarray(images) != 0
+            dollars += np.asarray(images) * float(per_image)
         if shares is not None:
             dollars /= np.asarray(shares)
         rounded = np.round(dollars, _DECIMALS)
-        return pa.array(rounded, pa.float64(), mask=~is_counted(tokens, images))
+        return pa.array(rounded, pa.float64(), mask=~has_cost)
 
     def cost(
         self,
@@ -160,7 +161,8 @@ class Provenance:
 
     def _prices(self, served_by: str, *, is_flex: bool) -> TokenPrices | None:
         if served_by == FALLBACK:
-            return self.prices.flex if is_flex else self.prices.fallback
+            flex = self.prices.flex if is_flex else None
+            return flex if flex is not None else self.prices.fallback
         return self.prices.batch
 
 
@@ -168,7 +170,7 @@ NOT_KNOWN = Provenance()
 
 
 def is_counted(tokens: Sequence[pa.Array], images: Sequence[int] | None) -> npt.NDArray[np.bool_]:
-    """Tell of each answer whether it says what it used: tokens or images. See `costs`."""
+    """Tell of each answer whether it says what it used: tokens or images."""
     counted: npt.NDArray[np.bool_] = (_numbers(tokens[0]) != 0) | (_numbers(tokens[1]) != 0)
     return counted if images is None else counted | (np.asarray(images) != 0)
 

@@ -132,7 +132,7 @@ def _prepare(
         manifest = replace(manifest, source=table.state)
         approve(manifest)
         _check_before_commit(run, manifest)
-    return _commit(run, manifest)
+    return _commit(run, manifest, approve)
 
 
 def _with_lineage(run: Run, derived_from: DerivedFrom | None) -> Run:
@@ -174,8 +174,13 @@ def _check_written(storage: Storage, manifest: RunManifest) -> None:
             raise
 
 
-def _commit(run: Run, manifest: RunManifest) -> RunManifest:
-    """Commit a manifest and delete the files that are not needed; return the committed manifest."""
+def _commit(
+    run: Run, manifest: RunManifest, approve: Callable[[RunManifest], object]
+) -> RunManifest:
+    """Commit a manifest and delete the files that are not needed; return the committed manifest.
+
+    approve: is called with that of another process that was first, whose shards may be others
+    """
     storage = run.storage
     committed = commit_manifest(storage, manifest)
     with calls_at_once(storage) as calls:
@@ -188,6 +193,8 @@ def _commit(run: Run, manifest: RunManifest) -> RunManifest:
             deleted = calls.begin(delete_prepared, storage, manifest.prepare_id)
     deleted.result()
     not_replaced.result()
+    if committed.prepare_id != manifest.prepare_id:
+        approve(committed)
     return committed
 
 

@@ -69,6 +69,16 @@ def test_the_plan_is_written_as_json_prints_it(call: Callable[..., Result], tmp_
     assert f"tickets.yaml --plan {out}" in shown.stderr
 
 
+@pytest.mark.parametrize("name", ["", "new/"])
+def test_a_folder_for_the_plan_is_refused_before_the_source_is_read(
+    call: Callable[..., Result], tmp_path: Path, name: str
+) -> None:
+    shown = call("--out", f"{tmp_path}/{name}", "--json")
+    assert shown.exit_code == ExitCode.CONFIG
+    assert "name a file in it" in json.loads(shown.stdout)["error"]["message"]
+    assert "rows" not in json.loads(shown.stdout)
+
+
 def test_a_plan_that_would_not_begin_is_not_written(
     call: Callable[..., Result], tmp_path: Path
 ) -> None:

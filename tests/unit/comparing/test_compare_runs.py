@@ -355,3 +355,89 @@ def test_true_values_are_read_from_s3(tmp_path: Path, path: str) -> None:
         client.put_object(Bucket="bucket", Key="gold.csv", Body=b"damaged")
         found = compare(uri, gold=f"s3://bucket/{path}", gold_column="label", region="us-east-1")
     assert (found.gold[0].accuracy.count, found.gold[0].accuracy.of) == (1, 2)
+
+
+def test_one_name_stands_for_a_list_of_one(tmp_path: Path) -> None:
+    """And not for a list of its letters."""
+    uris = two_runs(tmp_path, ["x", "y"], ["x", "z"])
+    gold = pa.Table.from_pydict({"nr": [0, 1], "label": ["x", "z"]})
+    options: dict[str, Any] = {"gold": gold, "gold_column": "label"}
+    found = compare(*uris, "id", "label", outcomes="ok", gold_key="nr", **options)
+    lists = {"outcomes": ["ok"], "gold_key": ["nr"]}
+    assert found == compare(*uris, ["id"], ["label"], **lists, **options)
+
+
+def test_an_engine_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="engine = 'sprak': must be 'memory', 'spark' or None"):
+        compare(*two_runs(tmp_path, ["x"], ["x"]), engine="sprak")
+
+
+def test_a_column_of_a_may_be_compared_with_several_of_b(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", rows(["x", "y"]), TYPES)
+    types = {**TYPES, "first": pa.string(), "second": pa.string()}
+    own = [{**row, "first": "x", "second": "y"} for row in rows(["x", "y"])]
+    write_run(tmp_path / "b", own, types)
+    names = ["label=first", "label=second", "label=label"]
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b"), columns=names)
+    assert [each.names for each in found.columns[1:]] == [
+        ["label", "first"],
+        ["label", "second"],
+        ["label", "label"],
+    ]
+    assert [each.equal.count for each in found.columns[1:]] == [1, 1, 2]
+    assert len(set(found.decided_by)) == 3
+
+
+def test_true_values_of_a_column_by_its_whole_name_change_nothing_else(tmp_path: Path) -> None:
+    """With a prefix, a column has two names: what decides whether a row differs is the same."""
+    for name, label in (("a", "x"), ("b", "y")):
+        types = {"id": pa.int64(), "llm_label": pa.string()}
+        own = [{"id": i, "record_id": f"r{i}", "llm_label": label} for i in range(3)]
+        write_run(tmp_path / name, own, types, parse=_PARSE, prefix="llm_")
+    uris = str(tmp_path / "a"), str(tmp_path / "b")
+    gold = pa.Table.from_pydict({"id": [0, 1, 2], "truth": ["x", "x", "y"]})
+    found = compare(*uris, gold=gold, gold_column="truth=llm_label")
+    assert found.decided_by == compare(*uris).decided_by == ["label"]
+    assert [each.accuracy.count for each in found.gold] == [2, 1]
+
+
+def test_a_number_that_is_none_is_text_in_an_example(tmp_path: Path) -> None:
+    """JSON has no NaN."""
+    types = {"id": pa.int64(), "score": pa.float64()}
+    for name, score in (("a", float("nan")), ("b", 0.5)):
+        write_run(tmp_path / name, [{"id": 0, "score": score}], types, parse="score double")
+    (example,) = compare(str(tmp_path / "a"), str(tmp_path / "b"), samples=1).examples
+    assert example.a is not None
+    assert example.a.values["score"] == "NaN"
+    json.dumps(asdict(example), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("columns", "most"), [(1, 4_000_000), (4, 4_000_000), (8, 2_000_000), (40, 400_000)]
+)
+def test_of_many_columns_fewer_rows_fit_into_memory(columns: int, most: int) -> None:
+    assert compare_runs.most_rows(columns) == most
+
+
+DAMAGED: dict[str, tuple[str, str]] = {
+    "gold.csv": ("id,label\n0,x\n1,Mrs. Miller,x\n", r"as csv: .*Expected 2 columns, got 3$"),
+    "gold.jsonl": ('{"id": 0}\n{"id": "Mrs. Miller', r"cannot be read as json$"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_row_of_true_values_is_not_quoted(name: str, tmp_path: Path) -> None:
+    text, said = DAMAGED[name]
+    (tmp_path / name).write_text(text)
+    uri = two_runs(tmp_path, ["x"], ["x"])[0]
+    with pytest.raises(ConfigError, match=said) as caught:
+        compare(uri, gold=str(tmp_path / name), gold_column="label")
+    assert caught.value.__suppress_context__
+    assert "Miller" not in str(caught.value)
+
+
+def test_compressed_true_values_need_spark(tmp_path: Path) -> None:
+    (tmp_path / "gold.csv.gz").write_bytes(b"x")
+    uri = two_runs(tmp_path, ["x"], ["x"])[0]
+    with pytest.raises(ConfigError, match="can be compared with Spark only"):
+        compare(uri, gold=str(tmp_path / "gold.csv.gz"), gold_column="label")

@@ -90,7 +90,7 @@ def test_a_matrix_adds_up_what_it_does_not_name() -> None:
     assert table.head == ("", *(str(i) for i in range(10)), "(no value)", "(others)")
     assert table.rows[0] == ("0", "20", *["0"] * 9, "3", "2")
     assert table.rows[-1] == ("(others)", *["0"] * 11, str(20 - 10 + 20 - 11))
-    assert table.note == "4 rows with labels that fewer than 3 rows have"
+    assert table.note == "4 rows with rare labels are not in the table"
 
 
 def test_the_cost_of_a_row_is_in_dollars(tmp_path: Path) -> None:
@@ -101,3 +101,17 @@ def test_the_cost_of_a_row_is_in_dollars(tmp_path: Path) -> None:
     said = run(str(tmp_path / "a"), str(tmp_path / "b"))
     (line,) = (line.split() for line in said.splitlines() if "cost_usd" in line)
     assert line[3:7] == ["2", "$0.000012", "$0.0000023", "-$0.000010"]
+
+
+def test_a_page_that_cannot_be_written_is_an_error_of_the_option(
+    uris: tuple[str, str], tmp_path: Path
+) -> None:
+    page = tmp_path / f"{'c' * 300}.html"
+    done = CliRunner().invoke(main, ["compare", *uris, "--html", str(page)])
+    assert done.exit_code == ExitCode.CONFIG
+    assert "cannot be written" in done.stderr
+
+
+def test_no_part_of_a_table_moves_the_cursor() -> None:
+    table = TextTable("T\x1b[2J", ("", "a\x07"), (("r\r", "1\n2"),), "n\x1b")
+    assert all(line.isprintable() for line in lines_of(table))

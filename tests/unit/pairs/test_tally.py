@@ -160,6 +160,31 @@ def test_true_values_are_counted_as_row_by_row(rows: list[Row], gold: list[Row])
     )
 
 
+@given(
+    st.lists(run_rows, max_size=10),
+    st.lists(run_rows, max_size=10),
+    st.lists(gold_rows, max_size=10),
+    st.sampled_from([Place.A, Place.B]),
+)
+def test_a_filter_of_outcomes_is_about_run_a_in_each_question(
+    first: list[Row], second: list[Row], gold: list[Row], place: Place
+) -> None:
+    """Of both runs, only keys whose row in run A ended so meet their true values."""
+    question = Question(Place.GOLD, place, (1,), (1,), frozenset({OUTCOMES.index("truncated")}))
+    found = counted((first, second), gold, question)[0]
+    (truth, no_gold), (a, no_a), (b, no_b) = map(standing, (gold, first, second))
+    run, no_run = (a, no_a) if place is Place.A else (b, no_b)
+    assert found.paired == sum(
+        k in run and k in a and a[k]["outcome"] == "truncated" and truth[k]["truth"] is not None
+        for k in truth
+        if k not in no_gold | no_run
+    )
+    for side, rows in enumerate((gold, second if place is Place.B else first)):
+        assert len(rows) == found.paired + sum(
+            each[side] for each in (found.only, found.repeated, found.without_key, found.left_out)
+        )
+
+
 @given(st.lists(run_rows, max_size=20), st.lists(run_rows, max_size=20), st.integers(1, 5))
 def test_the_pieces_of_a_table_do_not_count(
     first: list[Row], second: list[Row], batch: int

@@ -25,6 +25,7 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.run_folder.run_file import config_digests
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import make_config
+from tests.unit.moto_s3 import s3_in_process
 from tests.unit.planning.test_table import PLAN
 
 SECRET = "Classify the ticket of Mrs. Miller: {{ body }}"
@@ -110,6 +111,27 @@ def test_a_key_at_its_default_is_no_difference() -> None:
     assert compared_config(explicit) == compared_config(make_config())
 
 
+def test_other_defaults_are_refused_though_no_key_differs(tmp_path: Path) -> None:
+    """A key that is in neither config means something else in another version."""
+    run = run_of(tmp_path)
+    plan = planned(run.config)
+    older = plan.basis.model_copy(update={"config_digest": "0" * 64, "version": "0.0.1"})
+    kept = Agreement(plan.model_copy(update={"basis": older}), "plan.json")
+    (line,) = refused(lambda: kept.check_begin(run))
+    assert line.startswith("config: its keys are the same, but what they mean by default is not")
+    assert "version 0.0.1 of bedrock-spark made the plan" in line
+
+
+def test_a_price_that_the_plan_does_not_have_is_refused(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    plan = planned(run.config)
+    prices = {name: price for name, price in plan.basis.prices.items() if name != "batch"}
+    basis = plan.basis.model_copy(update={"prices": prices})
+    kept = Agreement(plan.model_copy(update={"basis": basis}), "plan.json")
+    (line,) = refused(lambda: kept.check_begin(run))
+    assert line.startswith("prices.batch: not known then, input $")
+
+
 def test_other_prices_are_refused(tmp_path: Path) -> None:
     """The cost that was agreed would be another one: a newer price table, for example."""
     run = run_of(tmp_path)
@@ -193,6 +215,41 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_plan(PLAN, str(tmp_path / "new" / "plan.json"))
     assert read_plan(tmp_path / "new" / "plan.json") == PLAN
     assert agreement_on(PLAN).plan == agreement_on(str(tmp_path / "new" / "plan.json")).plan
+
+
+@pytest.mark.parametrize(
+    ("name", "uri"),
+    [
+        ("plan.json", "."),
+        ("/plan.json", "/"),
+        ("plans/plan.json", "plans"),
+        ("s3://bucket/plan.json", "s3://bucket"),
+        ("s3a://bucket/a/plan.json", "s3a://bucket/a"),
+    ],
+)
+def test_a_plan_is_written_to_the_file_that_is_named(
+    name: str, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[str, str]] = []
+
+    class Folder:
+        def __init__(self, folder: str, _: AwsSettings) -> None:
+            self.folder = folder
+
+        def write(self, key: str, data: bytes) -> None:
+            assert Plan.model_validate_json(data) == PLAN
+            written.append((self.folder, key))
+
+    monkeypatch.setattr(agreement, "open_storage", Folder)
+    write_plan(PLAN, name)
+    assert written == [(uri, "plan.json")]
+
+
+def test_a_plan_in_s3_is_read_by_any_spelling() -> None:
+    with s3_in_process() as client:
+        data = PLAN.model_dump_json().encode()
+        client.put_object(Bucket="bucket", Key="plans/plan.json", Body=data)
+        assert [read_plan(f"{s}://bucket/plans/plan.json") for s in ("s3", "s3a")] == [PLAN] * 2
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", PLAN.model_dump_json()[:-9], '{"x": 1}'])

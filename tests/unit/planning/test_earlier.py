@@ -20,7 +20,14 @@ from bedrock_spark.planning.earlier import (
 )
 from bedrock_spark.planning.why import why_all
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.manifest import RunManifest, Shard, SourceState, commit_manifest
+from bedrock_spark.run_folder.manifest import (
+    KeptRows,
+    RejectedRows,
+    RunManifest,
+    Shard,
+    SourceState,
+    commit_manifest,
+)
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from tests.models import NOVA
 from tests.unit.fakes import FakeClock, make_config, report_json
@@ -34,7 +41,7 @@ REPORT = {
     "records": 11,
     "rows_sharing_a_record": 1,
     "outcomes": {"ok": 9, "error": 2, "rejected": 1},
-    "served_by": {"batch": 9, "fallback": 0},
+    "served_by": {"batch": 8, "fallback": 0, "kept": 1},
     "shards": 2,
     "tokens": {"input": 400, "output": 50},
     "cost": {"total": 0.25},
@@ -103,12 +110,31 @@ def test_the_numbers_are_those_of_the_report_or_of_the_manifest(tmp_path: Path) 
     assert (value.state, value.rows, value.records, value.shared) == ("prepared", 9, 7, 2)
     assert (value.input_tokens, value.cost) == (None, None)
     report_on(run)
+    (tmp_path / "a" / layout.MANIFEST_FILE).unlink()  # as `clean` does
     found = find_earlier(run)
     assert found is not None
     value = as_value(found, [])
     assert (value.state, value.rows, value.records, value.rejected) == ("done", 13, 11, 1)
+    assert (value.shared, value.kept, value.shards) == (1, 1, 2)
     assert (value.input_tokens, value.output_tokens, str(value.cost)) == (400, 50, "0.25")
     assert value.begun_at == "2027-01-15T08:00:00Z"
+
+
+def test_a_run_that_is_not_collected_has_the_numbers_of_prepare(tmp_path: Path) -> None:
+    """Its report has no outcomes yet, and so neither rejected rows nor kept answers."""
+    run = prepared(tmp_path / "a")
+    report_on(run, state="running", rows=12, outcomes={}, served_by={}, tokens={}, cost=None)
+    found = find_earlier(run)
+    assert found is not None
+    assert found.manifest is not None
+    rest = {
+        "rows": 12,
+        "rejects": (RejectedRows(0, 2),),
+        "kept": (KeptRows("kept-00000", 1, 1, 9),),
+    }
+    value = as_value(replace(found, manifest=replace(found.manifest, **rest)), [])
+    assert value.rows == value.records + value.shared + value.kept + value.rejected
+    assert (value.state, value.kept, value.rejected) == ("running", 1, 2)
 
 
 PROMPT = {"prompt": "Classify: {{ body }}", "max_tokens": 40}

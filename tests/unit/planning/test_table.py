@@ -69,3 +69,19 @@ def test_the_closing_line_says_the_cost(cost: Money | None, said: str) -> None:
     assert closing_sentence(PLAN.model_copy(update={"cost": cost})) == (
         f"nothing was submitted; {said}"
     )
+
+
+@pytest.mark.parametrize(
+    ("to_ask", "cost", "said"),
+    [
+        (7, PLAN.cost, "7 of 2,997 records have no answer yet; all 2,997 records would cost about"),
+        (None, PLAN.cost, "a collect counts what is left to ask; all 2,997 records would cost"),
+        (7, None, "7 of 2,997 records have no answer yet; the cost is not known, because"),
+        (2_997, PLAN.cost, "a run would cost about $0.1964"),
+    ],
+)
+def test_the_cost_is_of_all_records_even_if_few_are_left(
+    to_ask: int | None, cost: Money | None, said: str
+) -> None:
+    plan = PLAN.model_copy(update={"is_prepared": True, "to_ask": to_ask, "cost": cost})
+    assert closing_sentence(plan).startswith(f"nothing was submitted; {said}")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bedrock_spark.answers.digest import Asking, request_digest
 from bedrock_spark.config import TokenPrices
-from bedrock_spark.costs.tokens import Tokens
+from bedrock_spark.costs.tokens import Tokens, spent
 from bedrock_spark.errors import InvokeRecordError
 from bedrock_spark.outputs.fallback_times import note_of
 from bedrock_spark.outputs.lines import answer_line, error_line
@@ -216,6 +216,47 @@ def test_images_have_their_own_price(tmp_path: Path) -> None:
     files = {LINES_KEY: line("a", {"images": ["eA==", "eA=="]})}
     ((*_, cost),) = provenance_of(tmp_path, "a", files, run, family="amazon_images")
     assert cost == pytest.approx(0.08)
+
+
+TOKENS_ONLY = {"batch": TokenPrices(input=Decimal(1), output=Decimal(5))}
+IMAGE_ONLY = {"image": Decimal("0.04")}
+PICTURE = {"images": ["eA=="]}
+
+
+@pytest.mark.parametrize(
+    ("prices", "answer", "family", "expected"),
+    [
+        (TOKENS_ONLY, output(), "anthropic", 1.5),
+        (IMAGE_ONLY, output(), "anthropic", None),
+        (TOKENS_ONLY | IMAGE_ONLY, output(), "anthropic", 1.5),
+        (TOKENS_ONLY, PICTURE, "amazon_images", None),
+        (IMAGE_ONLY, PICTURE, "amazon_images", 0.04),
+        (TOKENS_ONLY | IMAGE_ONLY, PICTURE, "amazon_images", 0.04),
+    ],
+)
+def test_what_an_answer_used_needs_a_price_of_its_own_kind(
+    tmp_path: Path,
+    prices: dict[str, Any],
+    answer: dict[str, Any],
+    family: str,
+    expected: float | None,
+) -> None:
+    """Another price does not make it free: then the cost is not known."""
+    run = replace(RUN, prices=RunPrices(**prices))
+    files = {LINES_KEY: line("a", answer)}
+    ((*_, cost),) = provenance_of(tmp_path, "a", files, run, family=family)
+    assert cost == (None if expected is None else pytest.approx(expected))
+
+
+def test_an_answer_of_the_flex_tier_without_a_price_costs_as_in_the_report(tmp_path: Path) -> None:
+    """As the fallback's other calls."""
+    run = replace(RUN, prices=replace(PRICES, flex=None))
+    ((*_, cost),) = provenance_of(tmp_path, "a", {FALLBACK_KEY: online("a", "flex")}, run)
+    assert cost == pytest.approx(3.0)
+    used = Tokens(1_000, 100)
+    total = spent(run.prices, Tokens(), used, Tokens(), flex=used).fallback
+    assert total is not None
+    assert cost == pytest.approx(float(total))
 
 
 @settings(max_examples=25, deadline=None)
