@@ -108,7 +108,8 @@ def find_kept(
     if not files or not ordered:
         return {}
     hashes = np.array([body_hash(body) for body in ordered], np.int64)
-    with closing(KeptAnswers(store, files, *hashes[[0, -1]].tolist(), hashes)) as kept:
+    first, last = int(hashes[0]), int(hashes[-1])
+    with closing(KeptAnswers(store, files, first, last, hashes)) as kept:
         found = kept.find(hashes, _sha256_of(ordered), rules, accept)
     outputs = as_bytes(found.answers.column(MODEL_OUTPUT))
     run_ids = found.answers.column(RUN_ID).to_pylist()
