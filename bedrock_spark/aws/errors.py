@@ -174,6 +174,10 @@ _PASSING = frozenset(
         "TooManyRequestsException",
     }
 )
+_LATER = "Run the same command later"
+_CHECK_NETWORK = (
+    "Check the network, the proxy and the endpoint (endpoint_url), then run the same command"
+)
 _CHECK_RIGHTS = "Check that the credentials of this process are valid and allow the call"
 
 
@@ -198,18 +202,21 @@ def access_advice_on(code: str) -> str | None:
     return (credentials_advice(code) or _CHECK_RIGHTS) if code in _ACCESS_CODES else None
 
 
-def is_unavailable(exc: BaseException) -> bool:
-    """Tell whether S3 throttled, failed or did not answer: the same call may succeed later."""
+def unavailable_advice(exc: BaseException) -> str | None:
+    """Return what to do if S3 throttled, failed or did not answer; None for any other error."""
     # boto3's transfers raise an error of their own while they handle the reply.
     last = getattr(exc, "last_exception", None)
     for error in (exc, exc.__cause__, exc.__context__, last):
+        # No connection was made: it may be the user's network as well as S3.
+        if isinstance(error, BotoConnectionError):
+            return _CHECK_NETWORK
         if isinstance(error, _NO_BEDROCK_REPLY):
-            return True
+            return _LATER
         if isinstance(error, ClientError):
             code, _, status = _code_message_status(error)
             if is_passing(code, status):
-                return True
-    return False
+                return _LATER
+    return None
 
 
 def is_passing(code: str, status: int = 0) -> bool:

@@ -28,7 +28,7 @@ from bedrock_spark.aws.errors import (
     access_advice_on,
     error_code,
     is_passing,
-    is_unavailable,
+    unavailable_advice,
 )
 from bedrock_spark.aws.protocols import S3Client
 from bedrock_spark.aws.retry import retry_conflict
@@ -320,7 +320,7 @@ class S3Storage:
             where, advice = join_uri(self.uri, key), access_advice(exc)
             if advice is not None:
                 raise StorageAccessError(f"{where}: {exc}. {advice}", key=key) from exc
-            if is_unavailable(exc):
-                text = f"{where}: {exc}. Run the same command later"
-                raise StorageUnavailableError(text, key=key) from exc
+            advice = unavailable_advice(exc)
+            if advice is not None:
+                raise StorageUnavailableError(f"{where}: {exc}. {advice}", key=key) from exc
             raise StorageError(f"{where}: {exc}", key=key) from exc

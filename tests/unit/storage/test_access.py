@@ -16,7 +16,9 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
+    ProxyConnectionError,
     ReadTimeoutError,
+    SSLError,
     SSOTokenLoadError,
 )
 from botocore.parsers import ResponseParserError
@@ -25,6 +27,8 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.errors import JOB_ERRORS, access_advice
 from bedrock_spark.errors import StorageAccessError, StorageError, StorageUnavailableError
 from bedrock_spark.storage.s3 import S3Storage
+
+LATER = "Run the same command later"
 
 
 def refused(code: str) -> ClientError:
@@ -89,21 +93,27 @@ def test_a_refused_caller_is_an_error_of_its_own(
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "advice"),
     [
-        *map(refused, ("SlowDown", "InternalError", "500", "503", "429", "RequestTimeout")),
-        *map(refused, ("ServiceUnavailable", "Throttling", "RequestLimitExceeded")),
-        ClientError({"ResponseMetadata": {"HTTPStatusCode": 503}}, "GetObject"),  # type: ignore[typeddict-item]
-        EndpointConnectionError(endpoint_url="https://s3"),
-        ReadTimeoutError(endpoint_url="https://s3"),
-        IncompleteReadError(actual_bytes=1, expected_bytes=2),
-        ResponseParserError("<html>"),
+        *((refused(code), LATER) for code in ("SlowDown", "InternalError", "RequestTimeout")),
+        *((refused(code), LATER) for code in ("500", "503", "429", "ServiceUnavailable")),
+        *((refused(code), LATER) for code in ("Throttling", "RequestLimitExceeded")),
+        (ClientError({"ResponseMetadata": {"HTTPStatusCode": 503}}, "GetObject"), LATER),  # type: ignore[typeddict-item]
+        (EndpointConnectionError(endpoint_url="https://s3"), "Check the network"),
+        (SSLError(endpoint_url="https://s3", error="expired"), "Check the network"),
+        (ProxyConnectionError(proxy_url="http://p"), "Check the network"),
+        (ReadTimeoutError(endpoint_url="https://s3"), LATER),
+        (IncompleteReadError(actual_bytes=1, expected_bytes=2), LATER),
+        (ResponseParserError("<html>"), "is a proxy between"),
     ],
 )
 def test_s3_that_is_not_available_is_an_error_of_its_own(
-    storage: Any, error: Exception, tmp_path: Path
+    storage: Any, error: Exception, advice: str, tmp_path: Path
 ) -> None:
-    """Throttled, failed or without a reply, whichever call meets it: it may succeed later."""
+    """Throttled, failed or without a reply, whichever call meets it: it may succeed later.
+
+    Without a connection, it may be the user's network or endpoint.
+    """
     refusing = storage(error)
     path = tmp_path / "file"
     path.write_bytes(b"x")
@@ -115,7 +125,7 @@ def test_s3_that_is_not_available_is_an_error_of_its_own(
         lambda: refusing.upload(path, "k"),
         lambda: refusing.delete(["k"]),
     ):
-        with pytest.raises(StorageUnavailableError) as caught:
+        with pytest.raises(StorageUnavailableError, match=advice) as caught:
             call()
         assert "<html>" not in str(caught.value)
 
