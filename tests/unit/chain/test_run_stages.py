@@ -400,5 +400,15 @@ def money(low: str, likely: str | None = None, high: str | None = None) -> Money
 )
 def test_the_plans_of_stages_are_added_up(costs: list[Money | None], said: str) -> None:
     """As exactly as the least exact of them."""
-    plans: Any = [SimpleNamespace(cost=cost) for cost in costs]
+    source = SimpleNamespace(records=5)
+    plans: Any = [SimpleNamespace(cost=cost, source=source, to_ask=5) for cost in costs]
     assert said in _cost_of(plans)
+    assert "all records" not in _cost_of(plans)
+
+
+@pytest.mark.parametrize("to_ask", [4, None])
+def test_the_cost_of_stages_is_that_of_all_their_records(to_ask: int | None) -> None:
+    """Also of those that have an answer."""
+    numbers = {"cost": money("1", "2", "3"), "source": SimpleNamespace(records=5)}
+    plans: Any = [SimpleNamespace(**numbers, to_ask=left) for left in (5, to_ask)]
+    assert _cost_of(plans) == "all records of the planned stages would cost about $4.00"
