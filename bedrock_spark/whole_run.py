@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bedrock_spark.chain import StageRuns, config_of_run
+from bedrock_spark.chain import StageRuns, config_of_run, leave_to_others
 from bedrock_spark.check import check_config
 from bedrock_spark.check_stages import Stage, Stages, check_stages
 from bedrock_spark.config import Config
@@ -62,6 +62,7 @@ def run(
         else:
             checked = config_of_run(config)
             pipeline = Pipeline.open(checked, observe=observer, agreement=agreement)
+            leave_to_others(pipeline, config)
             problem = shortfall_of(pipeline.run_all(spark, df), pipeline.run.config)
     if problem is not None:
         warnings.warn(problem, RowsWarning, stacklevel=2)

@@ -2,7 +2,7 @@
 
 from bedrock_spark.chain.budget import config_of_run, last_report
 from bedrock_spark.chain.report import StageReport, StagesReport, StagesReportJson
-from bedrock_spark.chain.run_stages import StageRuns, Stop
+from bedrock_spark.chain.run_stages import StageRuns, Stop, leave_to_others
 
 __all__ = [
     "StageReport",
@@ -12,4 +12,5 @@ __all__ = [
     "Stop",
     "config_of_run",
     "last_report",
+    "leave_to_others",
 ]

@@ -7,7 +7,7 @@ that a person should look at first.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,10 +15,12 @@ from typing import Any
 
 from bedrock_spark.chain.budget import costs_of_others, folder_of, last_report, within_budget
 from bedrock_spark.chain.report import StageReport, StagesReport
-from bedrock_spark.check_stages import Stage, Stages
+from bedrock_spark.check_stages import Stage, Stages, check_stages
 from bedrock_spark.config import Config
+from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.config.overlaps import named_results
 from bedrock_spark.config.places import Relation
+from bedrock_spark.config.stages import split_reference
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import BedrockSparkError, BudgetError
 from bedrock_spark.outputs.outcomes import NOT_OK
@@ -80,7 +82,8 @@ class StageRuns:
         for stage in self.stages.stages:
             try:
                 with self._named(stage):
-                    pipeline = self._opened(stage)
+                    pipeline = self.open_run(within_budget(self.stages, stage))
+                    leave_to_later_stages(pipeline, self.stages, stage)
                     self.pipelines[stage.name] = pipeline
                     self.reports[stage.name] = work(stage, pipeline)
             finally:
@@ -89,18 +92,6 @@ class StageRuns:
             if stop is not None:
                 return stop
         return None
-
-    def _opened(self, stage: Stage) -> Pipeline:
-        """Open the run of a stage. It leaves alone what later stages have built upon it."""
-        pipeline = self.open_run(within_budget(self.stages, stage))
-        place = self.stages.names.index(stage.name)
-        before = self.stages.stages[:place]
-        later = [s for s in self.stages.stages[place + 1 :] if is_fixed(folder_of(s.config))]
-        pipeline.failures_are_read = any(self._reads_failures(other, stage) for other in later)
-        # One that merges merges again: a process that was killed may have written over its rows.
-        is_first = not any(_share_a_place(stage, other) for other in before)
-        pipeline.keeps_published = is_first and any(_share_a_place(stage, s) for s in later)
-        return pipeline
 
     def _try_to_write(self, storage: Storage) -> None:
         """Write the report. That it cannot be written never hides the error of a stage."""
@@ -150,15 +141,38 @@ class StageRuns:
         report = self.reports[stage.name]
         if report.state != DONE:
             return Stop(stage.name, None, is_last=stage is self.stages.stages[-1])
-        if any(self._reads_failures(other, stage) for other in self.stages.stages):
+        if any(_reads_failures(other, stage) for other in self.stages.stages):
             return None
         problem = shortfall_of(report, self.pipelines[stage.name].run.config)
         return None if problem is None else Stop(stage.name, problem)
 
-    def _reads_failures(self, other: Stage, stage: Stage) -> bool:
-        """Tell whether another stage asks the rows that this one did not answer."""
-        outcomes = other.config.source.outcomes
-        return other.source == stage.name and bool({*NOT_OK}.intersection(outcomes or NOT_OK))
+
+def leave_to_later_stages(pipeline: Pipeline, stages: Stages, stage: Stage) -> None:
+    """Let the run of a stage leave alone what later stages have built upon it."""
+    place = stages.names.index(stage.name)
+    before = stages.stages[:place]
+    later = [s for s in stages.stages[place + 1 :] if is_fixed(folder_of(s.config))]
+    pipeline.failures_are_read = any(_reads_failures(other, stage) for other in later)
+    # One that merges merges again: a process that was killed may have written over its rows.
+    is_first = not any(_share_a_place(stage, other) for other in before)
+    pipeline.keeps_published = is_first and any(_share_a_place(stage, s) for s in later)
+
+
+def leave_to_others(pipeline: Pipeline, config: AnyConfig, overrides: Iterable[str] = ()) -> None:
+    """Do so if a config names one of its stages, as in `contracts.yaml#extract`."""
+    if isinstance(config, (Config, Mapping)):
+        return
+    file, name = split_reference(str(config))
+    stages = check_stages(file, overrides) if name is not None else None
+    if stages is not None:
+        stage = next(stage for stage in stages.stages if stage.name == name)
+        leave_to_later_stages(pipeline, stages, stage)
+
+
+def _reads_failures(other: Stage, stage: Stage) -> bool:
+    """Tell whether another stage asks the rows that this one did not answer."""
+    outcomes = other.config.source.outcomes
+    return other.source == stage.name and bool({*NOT_OK}.intersection(outcomes or NOT_OK))
 
 
 def _share_a_place(stage: Stage, other: Stage) -> bool:

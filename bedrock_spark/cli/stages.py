@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from bedrock_spark.chain import StageRuns, config_of_run
+from bedrock_spark.chain import StageRuns, config_of_run, leave_to_others
 from bedrock_spark.check_stages import Stage, Stages, check_stages
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_to_end
@@ -263,7 +263,9 @@ def _perform(
         found = None if on_stages is None or plan else check_stages(config_path, overrides)
         if found is not None and on_stages is not None:
             return on_stages(found, display, opened_run)
-        return stage(opened_run(config_of_run(config_path, overrides)), display)
+        pipeline = opened_run(config_of_run(config_path, overrides))
+        leave_to_others(pipeline, config_path, overrides)
+        return stage(pipeline, display)
 
     def end_interrupted(interrupt: KeyboardInterrupt) -> int:
         run = opened[-1].run if opened else None

@@ -270,7 +270,7 @@ class Pipeline:
         """
         has_work = self.run.config.fallback is not None and unanswered_rows(reconciled)
         with self._command():
-            if not has_work or self._is_appended(spark):
+            if not has_work or self.failures_are_read or self._is_appended(spark):
                 delete_leftover_throughput(self.run, self.clock)
                 return reconciled
             self._reporter.stage = "fallback"
@@ -377,13 +377,12 @@ class Pipeline:
         with self._command():
             self.check()
             self.prepare(spark, df)
-            if self.failures_are_read:
-                reconciled = collect()
-            else:
+            if not self.failures_are_read:
                 self.watch()
-                reconciled = await_output(collect(), collect, self.jobs, self.observe, self.clock)
+            reconciled = await_output(collect(), collect, self.jobs, self.observe, self.clock)
+            if not self.failures_are_read:
                 reconciled = repeat_by_batch(self.run.config, reconciled, self.watch, collect)
-                reconciled = self.fall_back(spark, reconciled)
+            reconciled = self.fall_back(spark, reconciled)
             report = self.finish(spark, reconciled)
             check_complete(report)
         return report

@@ -29,7 +29,7 @@ def read_report(storage: Storage, run_id: str, folder: str = "") -> dict[str, An
     folder: the run folder below the storage, with a `/` at its end, if it is not the storage itself
 
     One that is damaged, or that lacks a key of report_shape.py, counts as none, and a warning says
-    so: nothing depends on it, and the next collect writes it again.
+    so. No row and no answer depends on it, and the next collect writes it again.
     """
     key = f"{folder}{layout.REPORT_FILE}"
     data = storage.read_if_present(key)

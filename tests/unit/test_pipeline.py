@@ -330,10 +330,15 @@ def test_rows_that_a_later_stage_asks_are_not_asked_here(
     monkeypatch.setattr(Pipeline, "prepare", lambda *_: pipeline.manifest())
     monkeypatch.setattr(Pipeline, "collect", lambda *_: called.append("collect") or shards)
     monkeypatch.setattr(Pipeline, "watch", lambda _: called.append("watch"))
-    monkeypatch.setattr(Pipeline, "fall_back", lambda *_: called.append("fall_back") or shards)
+    monkeypatch.setattr(stages, "ask_in_rounds", lambda *_, **__: called.append("ask") or shards)
+    monkeypatch.setattr(
+        stages,
+        "open_fallback",
+        lambda *_: nullcontext(SimpleNamespace(gave_up=False, reason=None, out_of_money=False)),
+    )
     monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
     assert pipeline.run_all(SPARK).state == "unfinished"
-    assert called == ["watch", "collect", "fall_back"]
+    assert called == ["watch", "collect", "ask"]
     called.clear()
     pipeline.failures_are_read = True
     assert pipeline.run_all(SPARK).state == "done"

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.chain import StageRuns, Stop, config_of_run
+from bedrock_spark.chain import StageRuns, Stop, config_of_run, leave_to_others
 from bedrock_spark.check_stages import check_stages
 from bedrock_spark.cli import main
 from bedrock_spark.cli.plan import _cost_of
@@ -237,6 +237,12 @@ def test_a_stage_leaves_alone_what_later_ones_have_built_upon_it(
     opened = runs.runs.pipelines
     assert [name for name in opened if opened[name].failures_are_read] == asks_no_more
     assert [name for name in opened if opened[name].keeps_published] == keeps
+    # A command about one stage knows it, too.
+    for name in ("classify", "retry", "judge"):
+        pipeline: Any = SimpleNamespace()
+        leave_to_others(pipeline, f"{file}#{name}")
+        assert pipeline.failures_are_read == (name in asks_no_more)
+        assert pipeline.keeps_published == (name in keeps)
 
 
 def test_what_is_spent_leaves_no_budget(file: Path) -> None:
