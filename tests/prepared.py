@@ -16,7 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
-from bedrock_spark.schema import ROW_RECORD_ID
+from bedrock_spark.schema import ROW_BODY_SHA256, ROW_RECORD_ID
 from bedrock_spark.spark.prepare import repartitioning as preparing
 
 Record = dict[str, Any]
@@ -82,6 +82,7 @@ def rows_by_prompt(folder: Path, manifest: RunManifest) -> dict[str, Record]:
     rows: dict[str, Record] = {}
     for record, row in records(folder, manifest):
         assert record["recordId"] == row.pop(ROW_RECORD_ID)
+        row.pop(ROW_BODY_SHA256, None)
         assert rows.setdefault(prompt_of(record), row) is row, f"asked twice: {prompt_of(record)}"
     return rows
 

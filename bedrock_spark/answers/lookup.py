@@ -1,8 +1,8 @@
 """Look up what was asked among the kept answers of a range of hashes.
 
-Memory holds the hashes of the range, 16 bytes an answer, and a bounded number of row groups. A
-hash only finds candidates: the digest of the request decides. Of several answers to one request,
-the newest counts.
+Memory holds the hashes of the range, 16 bytes an answer, and bounded numbers of row groups and of
+small files. A hash only finds candidates: the digest of the request decides. Of several answers to
+one request, the newest counts.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from bedrock_spark.storage import Storage
 
 # The most bytes of row groups that are kept for the next rows.
 _CACHE_BYTES = 64_000_000
+# The most bytes of small files that are kept whole. A store may have thousands of them.
+_HELD_BYTES = 64_000_000
 
 # Why a body has no answer that may be used: nothing was kept for it; it was asked in another way,
 # as of another model; the answer is too old; the answer is not one that this run accepts.
@@ -101,23 +103,31 @@ class KeptAnswers:
     """The kept answers with hashes from `first` to `last`. Close it.
 
     files: of the store, as they were pinned
+    wanted: the only hashes that will be looked up, in ascending order; None for any of the range
     Raises AnswerStoreError if a file is damaged, or was deleted.
     """
 
     def __init__(
-        self, storage: Storage, files: Sequence[AnswersFile], first: int, last: int
+        self,
+        storage: Storage,
+        files: Sequence[AnswersFile],
+        first: int,
+        last: int,
+        wanted: npt.NDArray[np.int64] | None = None,
     ) -> None:
+        self._wanted = wanted
         self._stack = ExitStack()
         self._cache: OrderedDict[tuple[int, int, tuple[str, ...]], pa.Table] = OrderedDict()
         self._cached_bytes = 0
         self._row_bytes = 0
         self._opened: list[OpenAnswers] = []
         with self._stack:
+            held = 0
             for file in files:
-                if file.has_part_of(first, last):
-                    self._opened.append(
-                        self._stack.enter_context(closing(OpenAnswers(storage, file)))
-                    )
+                if file.has_part_of(first, last) and self._is_wanted(file.first, file.last):
+                    opened = OpenAnswers(storage, file, may_hold=held < _HELD_BYTES)
+                    self._opened.append(self._stack.enter_context(closing(opened)))
+                    held += opened.held_bytes
             self._hashes, self._places = self._index(first, last)
             self._stack = self._stack.pop_all()
 
@@ -134,15 +144,27 @@ class KeptAnswers:
         """Return the number of answers in the range."""
         return len(self._hashes)
 
+    def _is_wanted(self, first: int, last: int) -> bool:
+        """Tell whether a hash from `first` to `last` will be looked up."""
+        if self._wanted is None:
+            return True
+        place = int(np.searchsorted(self._wanted, first))
+        return place < len(self._wanted) and bool(self._wanted[place] <= last)
+
     def _index(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the hashes in order, and where each is: file, row group and row in one number."""
         hashes, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for number, opened in enumerate(self._opened):
             for group in opened.groups_of(first, last):
+                if not self._is_wanted(group.first, group.last):
+                    continue
                 self._row_bytes = max(self._row_bytes, group.row_bytes)
                 # With a null, the hashes would be floats. The digest decides, whatever the hash.
                 own = pc.fill_null(opened.read(group.number, [BODY_HASH]).column(0), 0).to_numpy()
-                rows = np.flatnonzero((own >= first) & (own <= last))
+                is_here = (own >= first) & (own <= last)
+                if self._wanted is not None:
+                    is_here &= np.isin(own, self._wanted)
+                rows = np.flatnonzero(is_here)
                 hashes.append(own[rows])
                 places.append(rows + (number << _FILE_BITS) + (group.number << _GROUP_BITS))
         all_hashes, all_places = np.concatenate(hashes), np.concatenate(places)

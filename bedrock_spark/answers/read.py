@@ -36,15 +36,19 @@ class Group:
 class OpenAnswers:
     """A file of answers while it is read. Close it.
 
+    may_hold: whether its bytes may be in memory until then, if it is small: that saves calls
     Every method raises AnswerStoreError if the file is damaged, or was deleted or changed since it
     was listed.
     """
 
-    def __init__(self, storage: Storage, file: AnswersFile) -> None:
+    def __init__(self, storage: Storage, file: AnswersFile, *, may_hold: bool = True) -> None:
         self.file = file
+        self.held_bytes = 0
         self._uri = join_uri(storage.uri, file.key)
         with self._clear_errors():
-            source = _source(storage, file)
+            source = _source(storage, file, may_hold=may_hold)
+            if isinstance(source, io.BytesIO):
+                self.held_bytes = file.size
             metadata = pq.read_metadata(source)
             missing = [name for name in SCHEMA.names if name not in metadata.schema.names]
             if missing:
@@ -109,9 +113,11 @@ class OpenAnswers:
             raise AnswerStoreError(message, key=self.file.key) from exc
 
 
-def _source(storage: Storage, file: AnswersFile) -> Path | io.BytesIO | pa.PythonFile:
+def _source(
+    storage: Storage, file: AnswersFile, *, may_hold: bool
+) -> Path | io.BytesIO | pa.PythonFile:
     if isinstance(storage, LocalStorage):
         return storage.fetch(file.key, Path())
-    if file.size <= WHOLE_BYTES:
+    if may_hold and file.size <= WHOLE_BYTES:
         return io.BytesIO(storage.read(file.key))
     return pa.PythonFile(RangeFile(storage, file.key, file.size), mode="r")

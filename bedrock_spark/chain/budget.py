@@ -9,11 +9,16 @@ from typing import Any
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.check import check_config
 from bedrock_spark.check_stages import Stage, Stages, check_stages
+from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.config.stages import split_reference
+from bedrock_spark.report.gather import gather_report, read_known
+from bedrock_spark.report.values import DONE, Ending
 from bedrock_spark.run_folder.report_file import read_report
+from bedrock_spark.run_folder.run import find_run
 from bedrock_spark.run_folder.run_file import parse_run_file, read_run_file
+from bedrock_spark.run_folder.same_run import is_fixed
 from bedrock_spark.storage import Storage, open_storage
 
 # A config holds no budget of zero. With this one nothing can be asked.
@@ -38,14 +43,34 @@ def config_of_run(config: AnyConfig, overrides: Iterable[str] = ()) -> Config:
 
 
 def within_budget(stages: Stages, stage: Stage) -> Config:
-    """Return the config of a stage with what the last reports of the others leave of the budget."""
+    """Return the config of a stage with what the others leave of the budget."""
     config, limit = stage.config, stages.max_cost
     if limit is None:
         return config
-    others = [last_report(other.config) for other in stages.stages if other.name != stage.name]
-    left = max(limit - spent([report for report in others if report is not None]), _NOTHING)
+    left = max(limit - sum(costs_of_others(stages, stage).values(), Decimal()), _NOTHING)
     budget = config.budget.model_copy(update={"max_cost_usd": left})
     return config.model_copy(update={"budget": budget}).from_origin(config.origin)
+
+
+def costs_of_others(stages: Stages, stage: Stage) -> dict[str, Decimal]:
+    """Return the dollars that the other stages have cost, by name, as far as they are known."""
+    others = [other for other in stages.stages if other.name != stage.name]
+    return {other.name: _cost_now(other.config) for other in others}
+
+
+def _cost_now(config: Config) -> Decimal:
+    """Return what a run has cost by now. The report of one that is not done may be behind.
+
+    Its process may have been killed, or another one is at work on it.
+    """
+    report = last_report(config)
+    known = Decimal() if report is None else spent([report])
+    if not is_fixed(folder_of(config)) or (report is not None and report["state"] == DONE):
+        return known
+    run = find_run(config.run_uri, config.batch.region, config.endpoint_url, needs=())
+    now = SystemClock().now()
+    report = gather_report(run, read_known(run), None, {}, Ending(), now).as_json()
+    return max(known, spent([report]))
 
 
 def spent(reports: Iterable[Mapping[str, Any]]) -> Decimal:

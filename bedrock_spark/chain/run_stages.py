@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from bedrock_spark.chain.budget import folder_of, last_report, spent, within_budget
+from bedrock_spark.chain.budget import costs_of_others, folder_of, last_report, within_budget
 from bedrock_spark.chain.report import StageReport, StagesReport
 from bedrock_spark.check_stages import Stage, Stages
 from bedrock_spark.config import Config
@@ -120,10 +120,10 @@ class StageRuns:
 
     def _spent_by_others(self, stage: Stage) -> str:
         """Return what the other stages have cost of the budget, as the end of a sentence."""
-        others = [other for other in self.stages.stages if other.name != stage.name]
-        found = {other.name: spent([r]) for other in others if (r := self._last(other)) is not None}
-        costs = {name: cost for name, cost in found.items() if cost}
-        if not costs or self.stages.max_cost is None:
+        if self.stages.max_cost is None:
+            return ""
+        costs = {name: cost for name, cost in costs_of_others(self.stages, stage).items() if cost}
+        if not costs:
             return ""
         return (
             f". The budget of ${self.stages.max_cost:,} is that of all stages: {', '.join(costs)} "

@@ -175,7 +175,9 @@ def _cost_of(plans: Sequence[Plan]) -> str:
         about = f"{low} to {dollars(sum(high, Decimal()))}"
     else:
         about = f"{low} or more"
-    return f"the planned stages would cost {about}"
+    is_whole = all(plan.to_ask == plan.source.records for plan in plans)
+    what = "the planned stages" if is_whole else "all records of the planned stages"
+    return f"{what} would cost {about}"
 
 
 def _planned(config: Config, mean: float | None, against: str | None, display: Display) -> Plan:

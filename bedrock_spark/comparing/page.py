@@ -48,9 +48,15 @@ def _sentence(found: Comparison) -> str:
 
 def _body(found: Comparison, examples: int) -> str:
     template = environment().get_template("compare_body.html")
+    left_out = len(found.examples) - examples
+    notes = (
+        [f"rows that differ and are not shown here, in `examples`: {left_out:,}"]
+        if left_out > 0
+        else []
+    )
     html: str = template.render(
         tables=list(tables_of(found)),
-        notes=found.notes,
+        notes=[*found.notes, *notes],
         examples=[_example(each) for each in found.examples[:examples]],
         has_two=found.b is not None,
     )

@@ -103,7 +103,7 @@ def read_config(
         return replace(reading, problems=[*found.problems, *reading.problems])
     names = ", ".join(found.stages) or "none"
     text = f"stages: name one by --stage, because this is about one run: {names}"
-    text = text if stage is None else f"stages: has no stage {stage}; it has {names}"
+    text = text if stage is None else f"stages: has no stage {stage or repr(stage)}; it has {names}"
     return Reading(origin, [*found.problems, Problem(text)])
 
 

@@ -22,10 +22,18 @@ from bedrock_spark.config.words import section_at
 
 STAGES = "stages"
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-# A file and a stage of it: contracts.yaml#extract
-_REFERENCE = re.compile(rf"(.+)#({NAME.pattern})")
+# A file and a stage of it: contracts.yaml#extract. What follows the end of a config's name is taken
+# for a stage, too, if it cannot be one: the message then has the names.
+_REFERENCE = re.compile(rf"(.+)#({NAME.pattern})|(.+\.(?:ya?ml|json))#([^#/]*)")
 _PLACES = ("path", "table", "sql", "run")
-_NOT_OF_THE_RUN = ("name", "from", "run_uri", STAGES, "budget")
+# Keys of a stage that are those of its source.
+_OF_THE_SOURCE = ("outcome", "where")
+_COMMON = {
+    "run_uri": "the run folder of a stage is its name below the common run_uri",
+    STAGES: "a stage has no stages",
+    "budget": "one budget counts for all stages together",
+}
+_NOT_OF_THE_RUN = ("name", "from", *_COMMON)
 # Keys of a section of which one counts: one of a stage replaces all of the common part.
 _ALTERNATIVES = {"request": ("prompt", "body", "body_column"), "results": ("path", "table")}
 # What a config says of its own model: those of the common part are of the common model.
@@ -55,7 +63,7 @@ class StageValues:
 def split_reference(name: str) -> tuple[str, str | None]:
     """Return the file and the stage that `contracts.yaml#extract` names; None for no stage."""
     match = _REFERENCE.fullmatch(name)
-    return (match[1], match[2]) if match else (name, None)
+    return (match[1] or match[3], match[2] or match[4] or "") if match else (name, None)
 
 
 def split_overrides(overrides: Iterable[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -70,6 +78,7 @@ def split_overrides(overrides: Iterable[str]) -> tuple[list[str], dict[str, list
         root, _, rest = key.strip().partition(".")
         stage, _, own = rest.partition(".")
         if root == STAGES and own:
+            own = f"source.{own}" if own in _OF_THE_SOURCE else own
             of_stages.setdefault(stage, []).append(f"{own}{equals}{value}")
         else:
             common.append(override)
@@ -122,6 +131,12 @@ def split_stages(
         for name, each in overrides.items()
         if name not in known
     ]
+    problems += [
+        Problem(f"--set {STAGES}.{name}.{key}: {_COMMON[key]}; leave it out here")
+        for name, each in overrides.items()
+        for key in (override.partition("=")[0].partition(".")[0] for override in each)
+        if key in _COMMON
+    ]
     return stages, problems
 
 
@@ -133,13 +148,8 @@ def _faults(own: Mapping[str, Any], key: str, earlier: list[str]) -> Iterator[Pr
         yield Problem(f"{key}.name = {name!r}: {_BAD_NAME}")
     elif name in earlier:
         yield Problem(f"{key}.name = {name!r}: another stage has this name")
-    for word in ("run_uri", STAGES, "budget"):
+    for word, why in _COMMON.items():
         if word in own:
-            why = {
-                "run_uri": "the run folder of a stage is its name below the common run_uri",
-                STAGES: "a stage has no stages",
-                "budget": "one budget counts for all stages together",
-            }[word]
             yield Problem(f"{key}.{word}: {why}; leave it out here")
     named = own.get("from")
     if named is not None and named not in earlier:
@@ -155,7 +165,7 @@ def _faults(own: Mapping[str, Any], key: str, earlier: list[str]) -> Iterator[Pr
         yield Problem(
             f"{key}.source.{places[0]}: the rows are those of the stage before, or of `from: NAME`"
         )
-    for word in ("outcome", "where"):
+    for word in _OF_THE_SOURCE:
         if word in own and word in source:
             yield Problem(f"{key}.{word}: is given in {key}.source, too; keep one")
     if not earlier and "outcome" in own:
@@ -176,7 +186,7 @@ def _stage(
     base = _for_model_of(own, copied(common))
     if isinstance(uri, str):
         base["run_uri"] = folder_of_stage(uri, name)
-    moved = {key: own.pop(key) for key in ("outcome", "where") if key in own}
+    moved = {key: own.pop(key) for key in _OF_THE_SOURCE if key in own}
     if source is not None:
         # A place is a fault that is said already.
         section = own.pop("source", None)

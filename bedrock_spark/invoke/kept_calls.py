@@ -104,16 +104,17 @@ def find_kept(
     store = open_storage(answers.uri, aws)
     files = pin_files(store)
     rules, accept = rules_of(config, now), accepting(config)
-    found = {}
-    for body in dict.fromkeys(bodies) if files else ():
-        # A lookup holds the hashes of its range: here, those of one body.
-        hashed = body_hash(body)
-        with closing(KeptAnswers(store, files, hashed, hashed)) as kept:
-            one = kept.find(np.array([hashed]), _sha256_of([body]), rules, accept).answers
-        if one.num_rows:
-            run_id = one.column(RUN_ID)[0].as_py() or ""
-            found[body] = KeptCall(as_bytes(one.column(MODEL_OUTPUT))[0], run_id)
-    return found
+    ordered = sorted(dict.fromkeys(bodies), key=body_hash)
+    if not files or not ordered:
+        return {}
+    hashes = np.array([body_hash(body) for body in ordered], np.int64)
+    first, last = int(hashes[0]), int(hashes[-1])
+    with closing(KeptAnswers(store, files, first, last, hashes)) as kept:
+        found = kept.find(hashes, _sha256_of(ordered), rules, accept)
+    outputs = as_bytes(found.answers.column(MODEL_OUTPUT))
+    run_ids = found.answers.column(RUN_ID).to_pylist()
+    each = zip(found.bodies.tolist(), outputs, run_ids, strict=True)
+    return {ordered[n]: KeptCall(output, run_id or "") for n, output, run_id in each}
 
 
 def _sha256_of(bodies: Sequence[bytes]) -> Callable[[Sequence[int]], list[bytes]]:

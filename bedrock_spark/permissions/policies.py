@@ -57,6 +57,8 @@ def policies_of_all(
         yield from _caller(config, place)
         if above is not None:
             yield Statement("RunFolder", _FILES, [above.objects(place.partition)])
+        elif config.origin.stage is not None and config.budget.max_cost_usd is not None:
+            yield from _other_stages(config, place)
 
     def together(make: Callable[[Config, Place], Iterable[Statement]]) -> dict[str, Any]:
         return policy(united(s for config, place in places for s in make(config, place)))
@@ -101,6 +103,13 @@ def _caller(config: Config, place: Place) -> Iterator[Statement]:
     yield from _answers(config, partition)
     yield from _models(config, place)
     yield from _optional(config, place)
+
+
+def _other_stages(config: Config, place: Place) -> Iterator[Statement]:
+    """Yield what one stage needs to know what the others leave of the budget."""
+    stages = Folder.of(config.run_uri.rpartition("/")[0])
+    if stages is not None:
+        yield Statement("OtherStages", _READ, [stages.objects(place.partition)])
 
 
 def _answers(config: Config, partition: str) -> Iterator[Statement]:

@@ -79,8 +79,8 @@ def find_earlier(run: Run, against: str | None = None) -> EarlierRun | None:
     """Return the run to compare a plan of `run` with; None if there is none.
 
     against: the URI of a run, if it is named
-    Raises ConfigError if the named one is no prepared run, RunFolderError if the one that is found
-    is damaged, and StorageError if the run folder, or one beside it, cannot be read.
+    Raises ConfigError if the named one is no prepared run, RunFolderError if that one, or
+    the one in the run folder, is damaged, and StorageError if a folder cannot be read.
     """
     if against is not None:
         found = _prepared(open_storage(against, run.aws), NAMED)
@@ -106,8 +106,16 @@ def _beside(run: Run) -> EarlierRun | None:
         if found is not None and _place(found["config"]) == place
     ]
     folders = (join_uri(parent, name.rstrip("/")) for _, name in sorted(same, reverse=True))
-    runs = (_prepared(open_storage(folder, run.aws), BESIDE) for folder in folders)
+    runs = (_prepared_beside(open_storage(folder, run.aws)) for folder in folders)
     return next((found for found in runs if found is not None), None)
+
+
+def _prepared_beside(storage: Storage) -> EarlierRun | None:
+    """Return the run in a folder; None if there is none that is prepared, or it is damaged."""
+    try:
+        return _prepared(storage, BESIDE)
+    except RunFolderError:
+        return None
 
 
 def _place(config: Mapping[str, Any]) -> tuple[Any, ...] | None:

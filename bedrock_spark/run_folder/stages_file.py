@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.config.stages import NAME
 from bedrock_spark.errors import OtherRunError, RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage, open_storage
@@ -27,9 +28,14 @@ def read_stage_names(storage: Storage) -> tuple[str, ...] | None:
         values = json.loads(data)
         if values["format"] != FORMAT:
             raise RunFolderError(f"{storage.uri}: {STAGES_FILE} has another format than {FORMAT}")
-        return tuple(str(stage["name"]) for stage in values["stages"])
+        names = tuple(stage["name"] for stage in values["stages"])
+        # They become parts of keys and of a page.
+        are_names = all(NAME.fullmatch(name) for name in names)
     except (ValueError, KeyError, TypeError) as exc:
         raise RunFolderError(f"{storage.uri}: {STAGES_FILE} is damaged; delete it") from exc
+    if not are_names:
+        raise RunFolderError(f"{storage.uri}: {STAGES_FILE} is damaged; delete it")
+    return names
 
 
 def stages_below(uri: str, aws: AwsSettings) -> tuple[str, ...] | None:

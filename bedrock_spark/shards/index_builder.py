@@ -13,6 +13,7 @@ from bedrock_spark.shards.record_ids import ALPHABET, LENGTH, encode
 _DIGITS = np.zeros(256, np.uint64)
 _DIGITS[np.frombuffer(ALPHABET.encode(), np.uint8)] = np.arange(len(ALPHABET), dtype=np.uint64)
 _HALF, _ONE = np.uint64(1 << 63), np.uint64(1)
+_LAST_RANK = np.uint64((1 << 64) - 1)
 _LAST_HASH = encode((1 << 64) - 1).encode()
 
 
@@ -81,7 +82,9 @@ class IndexBuilder:
         for place in np.flatnonzero(is_salted):
             block = self._blocks + int(begins.searchsorted(place, "right")) - 1
             self._salted[ids[place].decode()] = block
-        return np.where(is_salted, ranks + _ONE, ranks)[begins]
+        # The last hash of all has no rank behind it: whoever looks for it there finds the block
+        # after it, notices that, and reads more.
+        return np.where(is_salted & (ranks < _LAST_RANK), ranks + _ONE, ranks)[begins]
 
 
 def _marks_of(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.uint64]:

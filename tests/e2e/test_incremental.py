@@ -20,8 +20,6 @@ from tests.modules import ROOT
 from tests.sources_doc import packages_for
 
 PAGE = (ROOT / "docs" / "incremental.md").read_text("utf-8")
-# The local Bedrock of the page's second terminal.
-REFUSES = {"model": "amazon.nova-lite-*", "match": "lawyer", "refuses": True}
 _PROGRAM, _PAYS = "bedrock-spark ", " || test $? = 2"
 
 
@@ -50,7 +48,7 @@ def test_every_block_is_run_but_the_server() -> None:
     """Each step is a command of this package, makes a table, or names the local Bedrock."""
     blocks = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
     left_out = [block for block in blocks if block not in marked("step").values()]
-    assert [block.split()[0] for block in left_out] == ["echo"]
+    assert [block.split()[0] for block in left_out] == ["bedrock-spark"]
     assert set(marked("step")) - set(commands()) == {"monday", "tuesday", "environment"}
     assert set(marked("prints")) == set(commands())
 
@@ -64,7 +62,9 @@ def test_every_block_is_run_but_the_server() -> None:
 def test_the_page(bedrock: Callable[..., LocalBedrock], tmp_path: Path) -> None:
     """Day 2 asks 70 records of 6,060 rows, and only what was asked is billed."""
     local = bedrock()
-    local.set_answers(REFUSES)
+    script = re.search(r"-d '(.*?)'", marked("step")["environment"])
+    assert script is not None
+    local.set_answers(*json.loads(script[1])["answers"])
     for name, text in marked("file").items():
         (tmp_path / name).write_text(text)
     steps = marked("step")

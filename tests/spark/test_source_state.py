@@ -65,7 +65,7 @@ def test_a_new_file_is_noticed(spark: SparkSession, tmp_path: Path, format_: str
         lambda: spark.sql(ROWS).coalesce(1).write.format(format_).mode("append").save(path),
     )
     assert said is not None
-    assert said.startswith("1 files with ")
+    assert said.startswith("1 file with ")
     assert ", 2 with " in said
 
 

@@ -121,7 +121,7 @@ def test_every_object_of_the_layout_stays_or_belongs_to_one_part() -> None:
     names = {value for name, value in vars(layout).items() if name.isupper()}
     names.remove(layout.OUTPUT_MANIFEST_FILE)  # in a job's own folder
     stays = STAYS | {layout.CANARY_FILE, layout.PRICES_FILE, layout.PUBLISHED_FILE, layout.CONFIGS}
-    stays |= {layout.NOTIFIED_FILE}
+    stays |= {layout.NOTIFIED_FILE, layout.ANSWERS_FILE}
     stays |= {layout.FALLBACK_END_FILE, layout.PROVISIONED, layout.COST_PROFILES}
     parts = [name.rstrip("/") for names in PARTS.values() for name in names]
     assert len(parts) == len(set(parts))

@@ -230,6 +230,21 @@ def test_a_store_in_s3_is_read_by_ranges(monkeypatch: pytest.MonkeyPatch) -> Non
             found(storage, ["7"], files=[file])
 
 
+def test_not_all_small_files_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run and each preview adds one. The others are read by ranges, and found alike."""
+    with s3_in_process():
+        storage = S3Storage("s3://bucket/answers", AwsSettings("us-east-1", None))
+        for number in range(5):
+            write(storage, [answer(str(number), f"a{number}")], label=f"run-{number}")
+        files = pin_files(storage)
+        monkeypatch.setattr(lookup, "_HELD_BYTES", files[0].size + 1)
+        with closing(KeptAnswers(storage, files, LOWEST, HIGHEST)) as kept:
+            held = [opened.held_bytes for opened in kept._opened]
+        assert held == [files[0].size, files[1].size, 0, 0, 0]
+        texts = {str(number): f"a{number}" for number in range(5)}
+        assert found(storage, list(texts))[0] == texts
+
+
 def test_the_rows_of_a_file_must_be_sorted(tmp_path: Path) -> None:
     storage = store_at(tmp_path)
     rows = [answer("a", hashed=2), answer("b", hashed=1)]

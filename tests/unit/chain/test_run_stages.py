@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.chain import StageRuns, Stop, config_of_run
 from bedrock_spark.check_stages import check_stages
 from bedrock_spark.cli import main
@@ -26,7 +27,11 @@ from bedrock_spark.planning.values import Money
 from bedrock_spark.report import Report
 from bedrock_spark.report.build import write_report
 from bedrock_spark.report.values import DONE, HELD, all_outcomes
+from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.ledger.events import Seen, Submitted, Submitting
+from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 from bedrock_spark.run_folder.run import begin_run, find_run, open_run
+from bedrock_spark.run_folder.stages_file import stages_below
 from tests.models import NOVA
 from tests.unit.fakes import ROLE, FakeClock
 from tests.unit.page.numbers import text_of
@@ -237,6 +242,25 @@ def test_what_is_spent_leaves_no_budget(file: Path) -> None:
     assert 0 < left < Decimal("0.0001")
 
 
+def test_a_stage_whose_process_was_killed_counts_as_its_jobs_have_cost(file: Path) -> None:
+    """It wrote no report: its ledger has the jobs."""
+    before = config_of_run(f"{file}#judge").budget.max_cost_usd
+    config = parse_config(config_without_run(config_of_run(f"{file}#extract")))
+    run = begin_run(open_run(config, FakeClock(1_000.0)))
+    shard = Shard("shard-00000-00", 200, 90_000, "x")
+    commit_manifest(run.storage, RunManifest(run.run_id, 200, "`id` BIGINT", (shard,), ()))
+    assert config_of_run(f"{file}#judge").budget.max_cost_usd == before == 5
+    ledger = Ledger(run.storage)
+    ledger.replay()
+    seen = Seen("n", "arn", "Completed", None, (200, 200, 200, 0), 3.0, times=(1.0, 3.0))
+    ledger.append([Submitting(shard.shard_id, 1, "n", "t", 1.0), Submitted("n", "arn", 1.0), seen])
+    left = config_of_run(f"{file}#judge").budget.max_cost_usd
+    assert left is not None
+    assert Decimal("4.9") < left < 5
+    # Its own cost is not taken off twice.
+    assert config_of_run(f"{file}#extract").budget.max_cost_usd == 5
+
+
 def test_a_cost_that_is_not_known_is_not_added(file: Path) -> None:
     """The sum would be too low."""
     runs = Runs(file)
@@ -257,6 +281,16 @@ def test_a_folder_is_of_stages_or_of_a_run(file: Path, tmp_path: Path) -> None:
     (tmp_path / "runs" / "run.json").write_text("{}")
     with pytest.raises(OtherRunError, match="is the folder of a run without stages"):
         Runs(file).run()
+
+
+@pytest.mark.parametrize(
+    "stages", ['[{"name": "../other"}]', '[{"name": "a\\"><b"}]', '[{"name": 1}]', "[{}]", "3"]
+)
+def test_a_damaged_list_of_stages_is_refused(tmp_path: Path, stages: str) -> None:
+    """A name is a part of keys, and of the page."""
+    (tmp_path / "stages.json").write_text(f'{{"format": 1, "stages": {stages}}}')
+    with pytest.raises(RunFolderError, match=r"stages\.json is damaged; delete it"):
+        stages_below(str(tmp_path), AwsSettings("us-east-1"))
 
 
 @pytest.fixture
@@ -314,6 +348,11 @@ def test_commands_with_a_config_are_about_all_stages_or_one(
     assert sorted(*named) == sorted(
         f"arn:aws:s3:::my-bucket/runs/documents{folder}/*" for folder in folders
     )
+    of_one = command("iam", str(file), "--stage", "extract", *s3)[1]["caller"]["Statement"]
+    read = {s["Sid"]: s for s in of_one}["OtherStages"]
+    # What the other stages have cost.
+    assert read["Action"] == "s3:GetObject"
+    assert read["Resource"] == "arn:aws:s3:::my-bucket/runs/documents/*"
     sids = [s["Sid"] for s in found["caller"]["Statement"]]
     assert len(sids) == len(set(sids))
 
@@ -354,5 +393,15 @@ def money(low: str, likely: str | None = None, high: str | None = None) -> Money
 )
 def test_the_plans_of_stages_are_added_up(costs: list[Money | None], said: str) -> None:
     """As exactly as the least exact of them."""
-    plans: Any = [SimpleNamespace(cost=cost) for cost in costs]
+    source = SimpleNamespace(records=5)
+    plans: Any = [SimpleNamespace(cost=cost, source=source, to_ask=5) for cost in costs]
     assert said in _cost_of(plans)
+    assert "all records" not in _cost_of(plans)
+
+
+@pytest.mark.parametrize("to_ask", [4, None])
+def test_the_cost_of_stages_is_that_of_all_their_records(to_ask: int | None) -> None:
+    """Also of those that have an answer."""
+    numbers = {"cost": money("1", "2", "3"), "source": SimpleNamespace(records=5)}
+    plans: Any = [SimpleNamespace(**numbers, to_ask=left) for left in (5, to_ask)]
+    assert _cost_of(plans) == "all records of the planned stages would cost about $4.00"

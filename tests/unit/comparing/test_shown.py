@@ -57,6 +57,14 @@ def test_a_notebook_shows_tables(uris: tuple[str, str]) -> None:
     assert "4 of 6 rows have the same outcome and label." in html
 
 
+def test_a_notebook_says_how_many_examples_it_leaves_out(tmp_path: Path) -> None:
+    found = compare(*two_runs(tmp_path, ["x"] * 23, ["y"] * 23), samples=23)
+    assert len(found.examples) == 23
+    html = found._repr_html_()
+    assert html.count("<details") == 20
+    assert "rows that differ and are not shown here, in `examples`: 3" in html
+
+
 def test_json_is_the_comparison(uris: tuple[str, str]) -> None:
     """Its schema is checked by a fixture of all tests."""
     found = json.loads(run(*uris, "--json", "--samples", "1"))

@@ -201,6 +201,9 @@ def test_one_run_needs_the_name_of_a_stage(file: str) -> None:
         check_config(file)
     with pytest.raises(ConfigError, match=":6: stages: has no stage third; it has first, second"):
         check_config(f"{file}#third")
+    for name in ("First", "1", "", "a b"):
+        with pytest.raises(ConfigError, match=f"has no stage {name or repr(name)}; it has first"):
+            check_config(f"{file}#{name}")
     plain = Path(file).with_name("plain.json")
     plain.write_text(json.dumps(COMMON))
     with pytest.raises(ConfigError, match="has no stages, so it has no stage first"):
@@ -228,6 +231,24 @@ def test_an_override_concerns_the_common_part_or_one_stage(file: str, overrides:
     assert check_config(f"{file}#second", overrides) == found.stages[1].config
     with pytest.raises(ConfigError, match=r"--set stages\.other\.model: there is no stage other"):
         check_stages(file, ["stages.other.model=x"])
+
+
+def test_an_override_has_the_keys_of_a_stage(file: str) -> None:
+    """Also those that are short for keys of the source; but not those of the common part."""
+    path = Path(file)
+    path.write_text(path.read_text().replace("max_token:", "max_tokens:"))
+    found = check_stages(file, ["stages.second.where=id > 7", "stages.second.outcome=[error]"])
+    assert found is not None
+    source = found.stages[1].config.source
+    assert (source.where, source.outcome) == ("id > 7", ("error",))
+    first = check_stages(file, ["source=a.parquet", "stages.first.where=id > 7"])
+    assert first is not None
+    assert (first.stages[0].config.source.path, first.stages[0].config.source.where) == (
+        *("a.parquet", "id > 7"),
+    )
+    for key, why in (("run_uri", "the run folder of a stage"), ("budget", "one budget counts")):
+        with pytest.raises(ConfigError, match=rf"--set stages\.second\.{key}: {why}"):
+            check_stages(file, [f"stages.second.{key}=3"])
 
 
 def test_the_example_of_the_page_is_valid() -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_spark.answers.store import pin_files
+from bedrock_spark.answers import lookup
+from bedrock_spark.answers.read import OpenAnswers
+from bedrock_spark.answers.store import AnswersFile, pin_files
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config, TokenPrices
 from bedrock_spark.invoke.kept_calls import PREVIEW, CallKeeper, accepting, find_kept
-from bedrock_spark.storage import LocalStorage
+from bedrock_spark.storage import LocalStorage, Storage
 from tests.unit.fakes import CLAUDE, make_config
 
 NOW = 1_800_000_000.0
@@ -57,6 +59,27 @@ def test_an_answer_that_is_kept_is_found(tmp_path: Path) -> None:
     assert keep(config, (b"1", output("old")), (b"3", output("three"))) == 2
     assert keep(config, (b"1", output("new")), at=NOW + 1) == 1
     assert texts(config, b"1", b"2", b"3", b"1") == {b"1": "new", b"3": "three"}
+
+
+def test_each_file_of_the_store_is_read_once_for_all_bodies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only if it may have one of them: a preview of 20 rows must not read a store 20 times."""
+    config = config_of(tmp_path)
+    for number in range(6):
+        keep(config, (b"%d" % number, output(f"answer {number}")))
+    opened: list[str] = []
+
+    class Counted(OpenAnswers):
+        def __init__(self, storage: Storage, file: AnswersFile, **options: bool) -> None:
+            opened.append(file.key)
+            super().__init__(storage, file, **options)
+
+    monkeypatch.setattr(lookup, "OpenAnswers", Counted)
+    bodies = [b"%d" % number for number in range(4)]
+    assert texts(config, *bodies, b"new") == {body: f"answer {int(body)}" for body in bodies}
+    assert len(opened) == len(set(opened)) == len(bodies)
+    assert texts(config) == {}
 
 
 def test_a_row_of_the_store_says_who_has_paid_for_it(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def report_on(run: Run, **values: Any) -> None:
 
 
 def test_the_newest_prepared_run_beside_it_with_the_same_source_is_found(tmp_path: Path) -> None:
-    """Not one of another source, not one that is not prepared, nothing that is no run."""
+    """Not one of another source, one that is not prepared, one that is damaged, or no run."""
     prepared(tmp_path / "day-3", BEGUN)
     prepared(tmp_path / "day-1", BEGUN + 5)
     begin_run(opened(tmp_path / "day-0", BEGUN + 9))
@@ -76,6 +76,8 @@ def test_the_newest_prepared_run_beside_it_with_the_same_source_is_found(tmp_pat
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / layout.RUN_FILE).write_text("[")
+    prepared(tmp_path / "damaged", BEGUN + 9)
+    (tmp_path / "damaged" / layout.MANIFEST_FILE).write_text("[")
     found = find_earlier(opened(tmp_path / "day-4"))
     assert found is not None
     assert (found.run_uri, found.how) == (str(tmp_path / "day-1"), BESIDE)

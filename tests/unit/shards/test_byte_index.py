@@ -19,7 +19,8 @@ from bedrock_spark.shards.byte_index import (
 from bedrock_spark.shards.index_builder import IndexBuilder
 from bedrock_spark.shards.record_ids import decode, encode, first_salt, salted_id
 
-HASHES = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=60, unique=True)
+# Without the last hash of all: see the test of it.
+HASHES = st.lists(st.integers(-(2**63), 2**63 - 2), min_size=1, max_size=60, unique=True)
 SIZES = st.integers(min_value=1, max_value=3 * BLOCK_BYTES)
 
 
@@ -96,6 +97,16 @@ def test_a_block_is_left_out_if_all_its_records_are_known(
     may_hold_foreign = {index.block_of(i) for i in foreign - set(ids)}
     assert set(blocks) <= others | may_hold_foreign
     assert blocks == sorted(blocks)
+
+
+def test_the_ranks_never_fall_behind_the_last_hash() -> None:
+    """No rank comes after it, so its salted record has the same one: other records are found."""
+    last = 2**63 - 1
+    ids = [encode(5), encode(last), *(salted_id(first_salt(last, 1) + n, 0, 1) for n in range(2))]
+    index = built(ids, [10, BLOCK_BYTES, 10, 10], 1)
+    assert list(index.ranks) == [rank_of(5), 2**64 - 1]
+    assert index.block_of(ids[0]) == (0, BLOCK_BYTES + 10)
+    assert index.block_of(ids[2]) == index.block_of(ids[3]) == (BLOCK_BYTES + 10, BLOCK_BYTES + 30)
 
 
 def test_an_id_that_no_record_can_have_is_in_no_block() -> None:
