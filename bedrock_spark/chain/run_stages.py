@@ -38,15 +38,18 @@ class Stop:
     """Why no stage begins after a stage.
 
     problem: what is wrong with its rows; None if it is not done
+    is_last: whether there is no later stage
     """
 
     stage: str
     problem: str | None
+    is_last: bool = False
 
     @property
     def text(self) -> str:
         """Return it as a sentence."""
-        return f"stage {self.stage}: {self.problem or 'is not done, so no later stage begins'}"
+        is_open = "is not done" if self.is_last else "is not done, so no later stage begins"
+        return f"stage {self.stage}: {self.problem or is_open}"
 
 
 @dataclass
@@ -60,7 +63,6 @@ class StageRuns:
     open_run: Callable[[Config], Pipeline]
     reports: dict[str, Report] = field(default_factory=dict)
     pipelines: dict[str, Pipeline] = field(default_factory=dict)
-    _published: list[Stage] = field(default_factory=list)
 
     @property
     def storage(self) -> Storage:
@@ -81,8 +83,6 @@ class StageRuns:
                     pipeline = self._opened(stage)
                     self.pipelines[stage.name] = pipeline
                     self.reports[stage.name] = work(stage, pipeline)
-                    if pipeline.has_published:
-                        self._published.append(stage)
             finally:
                 self._try_to_write(storage)
             stop = self._stop_after(stage)
@@ -94,12 +94,12 @@ class StageRuns:
         """Open the run of a stage. It leaves alone what later stages have built upon it."""
         pipeline = self.open_run(within_budget(self.stages, stage))
         place = self.stages.names.index(stage.name)
+        before = self.stages.stages[:place]
         later = [s for s in self.stages.stages[place + 1 :] if is_fixed(folder_of(s.config))]
         pipeline.failures_are_read = any(self._reads_failures(other, stage) for other in later)
-        # What an earlier stage has written over has to be written again.
-        is_over = any(_share_a_place(stage, other) for other in self._published)
-        is_merged_into = any(_share_a_place(stage, other) for other in later)
-        pipeline.keeps_published = is_merged_into and not is_over
+        # One that merges merges again: a process that was killed may have written over its rows.
+        is_first = not any(_share_a_place(stage, other) for other in before)
+        pipeline.keeps_published = is_first and any(_share_a_place(stage, s) for s in later)
         return pipeline
 
     def _try_to_write(self, storage: Storage) -> None:
@@ -149,7 +149,7 @@ class StageRuns:
         """
         report = self.reports[stage.name]
         if report.state != DONE:
-            return Stop(stage.name, None)
+            return Stop(stage.name, None, is_last=stage is self.stages.stages[-1])
         if any(self._reads_failures(other, stage) for other in self.stages.stages):
             return None
         problem = shortfall_of(report, self.pipelines[stage.name].run.config)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ from bedrock_spark.pairs.sides import Place, Side
 from bedrock_spark.pairs.tally import DifferentPair, Tally
 from bedrock_spark.run_folder.cleaned import RESULTS
 from bedrock_spark.run_folder.run import find_run
+from bedrock_spark.storage import LocalStorage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -48,6 +50,7 @@ MOST_ROWS = 4_000_000
 _USUAL_COLUMNS = 4
 MEMORY, SPARK = "memory", "spark"
 _GOLD_ROWS = 10_000
+_FILES_AT_ONCE = 4
 
 
 def compare_runs(
@@ -157,12 +160,24 @@ def _in_memory(plan: ComparisonPlan, truth: _Truth | None) -> list[Tally]:
     batches = [
         batch
         for table, side in zip(plan.tables, plan.sides, strict=False)
-        for index in range(len(table.files.units))
-        for batch in table.files.compact(index, side)
+        for batch in _compact_run(table, side)
     ]
     if truth is not None and truth.table is not None:
         batches += _compact_table(truth.table, plan.sides[-1])
     return tally_in_memory(batches, plan.columns, plan.questions)
+
+
+def _compact_run(table: RunTable, side: Side) -> Iterator[pa.RecordBatch]:
+    """Yield the compact rows of a run. From S3, a few files are read at once."""
+    threads = 1 if isinstance(table.run.storage, LocalStorage) else _FILES_AT_ONCE
+    pool = ThreadPoolExecutor(threads)
+    try:
+        indexes = range(len(table.files.units))
+        yield from chain.from_iterable(
+            pool.map(lambda index: list(table.files.compact(index, side)), indexes)
+        )
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _compact_table(table: pa.Table, side: Side) -> list[pa.RecordBatch]:

@@ -81,7 +81,7 @@ def open_gold(given: Any, form: str | None, aws: AwsSettings) -> Gold:
         if "/" in text or "\\" in text or format_of_path(text) is not None:
             raise ConfigError(f"--gold {text}: there is no such file or folder")
         return Gold(name=text)
-    found = _known(form or _form_of(keys), text)
+    found = _known(form.lower() if form else _form_of(keys), text)
     has_partitions = any("=" in part for key in keys for part in key.split("/")[:-1])
     # What is compressed may be very large in memory.
     is_packed = found != _PARQUET and any(map(is_compressed, keys))

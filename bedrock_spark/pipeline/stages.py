@@ -85,7 +85,6 @@ class Pipeline:
         this run asks nothing more: they would be paid for twice
     keeps_published: whether results that are published and have not changed since are left alone: a
         later stage may have merged its rows into them
-    has_published: whether this process has written results to their place
     """
 
     run: Run
@@ -96,7 +95,6 @@ class Pipeline:
     agreement: Agreement | None = None
     failures_are_read: bool = False
     keeps_published: bool = False
-    has_published: bool = field(default=False, init=False)
     _fallback: Fallback | None = None
     _is_linted: bool = False
     _reporter: Reporter = field(init=False)
@@ -341,7 +339,6 @@ class Pipeline:
             if self._why_not_final(reconciled, state, is_appended=is_appended) is None:
                 with reporter.timed("publish"):
                     reporter.published = publication.publish(spark)
-                self.has_published = True
             return reporter.published
 
     def _why_not_final(

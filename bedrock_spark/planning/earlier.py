@@ -25,6 +25,7 @@ from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.run_folder.run_file import parse_run_file
 from bedrock_spark.run_folder.source_change import change_of
+from bedrock_spark.run_folder.stages_file import read_stage_names
 from bedrock_spark.storage import Storage, open_storage
 
 IN_FOLDER, NAMED, BESIDE = "the run folder", "--against", "beside the run folder"
@@ -97,6 +98,8 @@ def _beside(run: Run) -> EarlierRun | None:
     if place is None or not own or parent.endswith("/"):
         return None
     storage = open_storage(parent, run.aws)
+    if read_stage_names(storage) is not None:
+        return None  # what is beside a stage are other stages: they ask something else
     names = [name for name in storage.folders("") if name != f"{own}/"][-_MOST_FOLDERS:]
     with ThreadPoolExecutor(_THREADS) as pool:
         read = list(pool.map(lambda name: _run_file(storage, name), names))

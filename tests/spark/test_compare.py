@@ -114,10 +114,11 @@ def test_true_values_have_the_same_numbers(
 def test_spark_is_used_if_there_are_many_rows(
     spark: SparkSession, uris: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The results need not be in memory. Several tasks count, and their counts are added up."""
+    """The results need not be in memory. Several tasks count, and others add up their counts."""
     found = compare(*uris, samples=3)
     monkeypatch.setattr("bedrock_spark.comparing.compare_runs.MOST_ROWS", 10)
     monkeypatch.setattr("bedrock_spark.spark.compare._ROWS_OF_A_TASK", 90)
+    monkeypatch.setattr("bedrock_spark.spark.compare._MOST_OF_THE_DRIVER", 1)
     assert_same(compare(*uris, samples=3, spark=spark), found)
 
 

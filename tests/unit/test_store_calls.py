@@ -144,7 +144,7 @@ def commit_prepare(small: SmallRun) -> Callable[[], object]:
 
     def commit() -> None:
         stage._check_before_commit(run, small.manifest)
-        stage._commit(run, small.manifest)
+        stage._commit(run, small.manifest, lambda _: None)
 
     return commit
 

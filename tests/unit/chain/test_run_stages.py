@@ -73,7 +73,6 @@ class Runs:
         assert found is not None
         self.opened: dict[str, Config] = {}
         self.ends: dict[str, Ended | Exception] = {}
-        self.published: set[str] = set()
         self.runs = StageRuns(found, self._open)
 
     def run(self) -> Stop | None:
@@ -86,9 +85,7 @@ class Runs:
         plain = config.model_copy(
             update={"source": parse_config(config_without_run(config)).source}
         )
-        run = begin_run(open_run(plain, FakeClock(1_000.0)))
-        name = config.run_uri.rpartition("/")[2]
-        return SimpleNamespace(run=run, has_published=name in self.published)
+        return SimpleNamespace(run=begin_run(open_run(plain, FakeClock(1_000.0))))
 
     def _end(self, name: str, pipeline: Any) -> Report:
         end = self.ends.get(name, {})
@@ -162,6 +159,19 @@ def test_a_stage_begins_if_the_one_before_is_well(
         assert list(runs.opened) == ["classify"]
 
 
+def test_nothing_follows_the_last_stage(file: Path) -> None:
+    """So the sentence does not speak of later ones."""
+    runs = Runs(file)
+    runs.ends["judge"] = {"state": HELD}
+    stop = runs.run()
+    assert stop is not None
+    assert stop.text == "stage judge: is not done"
+    runs.ends["classify"] = {"state": HELD}
+    stop = runs.run()
+    assert stop is not None
+    assert stop.text == "stage classify: is not done, so no later stage begins"
+
+
 def test_an_error_names_its_stage(file: Path, tmp_path: Path) -> None:
     """Its kind and its attributes stay. The report says what there is."""
     runs = Runs(file)
@@ -201,22 +211,20 @@ RETRIED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize(
-    ("prepared", "published", "asks_no_more", "keeps"),
+    ("prepared", "asks_no_more", "keeps"),
     [
-        # Nothing is built upon a stage before the one that reads it is prepared.
-        ([], set(), [], []),
-        (["retry"], set(), ["classify"], ["classify"]),
-        (["judge"], set(), [], ["classify", "retry"]),
-        (["retry", "judge"], set(), ["classify"], ["classify", "retry"]),
-        # The rows of `retry` have to be merged again over those of `classify`.
-        (["retry", "judge"], {"classify"}, ["classify"], ["classify"]),
+        # Nothing is built upon a stage before a later one is prepared.
+        ([], [], []),
+        (["retry"], ["classify"], ["classify"]),
+        # `judge` asks no failures. `retry` merges again, because it merges over `classify`.
+        (["judge"], [], ["classify"]),
+        (["retry", "judge"], ["classify"], ["classify"]),
     ],
 )
 def test_a_stage_leaves_alone_what_later_ones_have_built_upon_it(
     file: Path,
     tmp_path: Path,
     prepared: list[str],
-    published: set[str],
     asks_no_more: list[str],
     keeps: list[str],
 ) -> None:
@@ -225,7 +233,6 @@ def test_a_stage_leaves_alone_what_later_ones_have_built_upon_it(
     for name in prepared:
         (tmp_path / "runs" / name / "manifest.json").write_text("{}")
     runs = Runs(file)
-    runs.published = published
     assert runs.run() is None
     opened = runs.runs.pipelines
     assert [name for name in opened if opened[name].failures_are_read] == asks_no_more

@@ -441,3 +441,24 @@ def test_compressed_true_values_need_spark(tmp_path: Path) -> None:
     uri = two_runs(tmp_path, ["x"], ["x"])[0]
     with pytest.raises(ConfigError, match="can be compared with Spark only"):
         compare(uri, gold=str(tmp_path / "gold.csv.gz"), gold_column="label")
+
+
+def test_runs_in_s3_have_the_same_numbers(tmp_path: Path) -> None:
+    """Though several files are read at once. The first shard that is missing is named."""
+    labels = [f"l{i % 3}" for i in range(30)]
+    uris = two_runs(tmp_path, labels, labels[::-1])
+    expected = compare(*uris, samples=3)
+    with s3_in_process() as client:
+        for path in tmp_path.glob("[ab]/**/*"):
+            if path.is_file():
+                key = str(path.relative_to(tmp_path))
+                client.put_object(Bucket="bucket", Key=key, Body=path.read_bytes())
+        options: dict[str, Any] = {"region": "us-east-1", "samples": 3}
+        found = compare("s3://bucket/a", "s3://bucket/b", **options)
+        for number in (2, 7):
+            name = layout.results_key(f"shard-{number:05d}-00")
+            client.delete_object(Bucket="bucket", Key=f"b/{name}")
+        with pytest.raises(RunFolderError, match="shard-00002-00 has no results yet"):
+            compare("s3://bucket/a", "s3://bucket/b", **options)
+    assert (found.matching, found.columns) == (expected.matching, expected.columns)
+    assert (found.different, found.examples) == (expected.different, expected.examples)

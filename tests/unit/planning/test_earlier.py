@@ -29,6 +29,8 @@ from bedrock_spark.run_folder.manifest import (
     commit_manifest,
 )
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
+from bedrock_spark.run_folder.stages_file import write_stage_names
+from bedrock_spark.storage import LocalStorage
 from tests.models import NOVA
 from tests.unit.fakes import FakeClock, make_config, report_json
 
@@ -101,6 +103,17 @@ def test_without_an_earlier_run_there_is_none(tmp_path: Path) -> None:
     assert find_earlier(opened(tmp_path / "b")) is None
     with pytest.raises(ConfigError, match="there is no run that is prepared"):
         find_earlier(opened(tmp_path / "b"), str(tmp_path / "none"))
+
+
+def test_another_stage_is_no_earlier_run(tmp_path: Path) -> None:
+    """Two stages may read the rows of one: they ask different questions."""
+    prepared(tmp_path / "extract")
+    assert find_earlier(opened(tmp_path / "judge")) is not None
+    write_stage_names(LocalStorage(str(tmp_path)), ["classify", "extract", "judge"])
+    assert find_earlier(opened(tmp_path / "judge")) is None
+    own = find_earlier(opened(tmp_path / "extract"))
+    assert own is not None
+    assert own.how == IN_FOLDER
 
 
 def test_the_numbers_are_those_of_the_report_or_of_the_manifest(tmp_path: Path) -> None:
