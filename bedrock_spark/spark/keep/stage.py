@@ -33,9 +33,10 @@ from bedrock_spark.storage import Storage, open_storage
 # A unit is read by a task of its own, up to this many tasks.
 _MOST_TASKS = 1_000
 _LABEL_DIGITS = 12
-# Spark hands 10,000 rows to a task at once. Of images or embeddings, these may be gigabytes: a
-# batch should have about so many bytes. Results are compressed to a fraction, at most about this.
-_BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
+# Spark hands 10,000 rows to a task at once; 0 means any number. Of images or embeddings, these may
+# be gigabytes: a batch should have about so many bytes. Results are compressed to a fraction, at
+# most about this.
+_BATCH_SETTING, _BATCH_DEFAULT = "spark.sql.execution.arrow.maxRecordsPerBatch", "10000"
 _BATCH_BYTES, _COMPRESSED = 32_000_000, 8
 # As SCHEMA in answers/table.py.
 _COLUMNS = (
@@ -128,17 +129,15 @@ def batch_rows(size: int, rows: int) -> int:
 @contextmanager
 def _batches_of(spark: SparkSession, rows: int) -> Iterator[None]:
     """Let Spark make batches of at most so many rows during the block, or fewer if it does."""
-    before = spark.conf.get(_BATCH_SETTING, None)
-    known = int(before) if before is not None else 0
-    # 0 and less mean: any number.
-    spark.conf.set(_BATCH_SETTING, min(rows, known) if known > 0 else rows)
+    before = spark.conf.get(_BATCH_SETTING, _BATCH_DEFAULT) or _BATCH_DEFAULT
+    if 0 < int(before) <= rows:
+        yield
+        return
+    spark.conf.set(_BATCH_SETTING, rows)
     try:
         yield
     finally:
-        if before is None:
-            spark.conf.unset(_BATCH_SETTING)
-        else:
-            spark.conf.set(_BATCH_SETTING, before)
+        spark.conf.set(_BATCH_SETTING, before)
 
 
 def _bytes_of(storage: Storage, units: Mapping[str, str]) -> int:
