@@ -16,6 +16,15 @@ def spark() -> SparkSession:
     return shared_session()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _session_before_commands(spark: SparkSession) -> None:
+    """Start the shared session before a test runs a command in this process.
+
+    Such a command would start a session and end its Java process, and PySpark would go on to use
+    its connection: all later tests would fail.
+    """
+
+
 @pytest.fixture
 def bedrock(bedrock_server: BedrockServer) -> Iterator[Callable[..., LocalBedrock]]:
     """Return a function that starts a local Bedrock with a bucket; a job takes a moment there."""

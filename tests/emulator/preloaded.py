@@ -55,7 +55,12 @@ class _Subprocess:
 
 
 class Forked:
-    """An emulator; it has the members of subprocess.Popen that `LocalBedrock` uses."""
+    """An emulator; it has the members of subprocess.Popen that `LocalBedrock` uses.
+
+    returncode: None while it runs, 0 if it has ended by itself, else the signal below 0
+    """
+
+    returncode: int | None = None
 
     def __init__(self, server: socket.socket, arguments: Sequence[str], log: Any) -> None:
         (stdin, ours), (theirs, stdout) = os.pipe(), os.pipe()
@@ -69,9 +74,11 @@ class Forked:
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the end of the process, which is the end of its output."""
         self.stdout.read()
+        self.returncode = self.returncode or 0
 
     def kill(self) -> None:
         """End the process."""
+        self.returncode = -signal.SIGKILL
         os.kill(self.pid, signal.SIGKILL)
 
 
