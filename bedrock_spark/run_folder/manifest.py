@@ -237,7 +237,7 @@ def _parse(data: bytes, storage: Storage) -> RunManifest:
             kept=tuple(KeptRows(**k) for k in values.get("kept", ())),
             why_asked=values.get("why_asked", {}),
         )
-    except (ValueError, KeyError, TypeError) as exc:
+    except (msgspec.DecodeError, ValueError, KeyError, TypeError) as exc:
         raise RunFolderError(f"{uri}: is not a run manifest; the folder is damaged") from exc
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 
 from bedrock_spark.spark import worker_process
@@ -79,4 +80,6 @@ def test_arrays_in_a_worker_do_not_import_pandas(context: str, has_pandas: str, 
     script = _IN_A_WORKER.format(context=context, first=first)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [has_pandas]
+    # Older versions of pyarrow import pandas in another way.
+    if int(pa.__version__.split(".")[0]) >= 20:
+        assert done.stdout.split() == [has_pandas]

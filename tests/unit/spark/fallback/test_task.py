@@ -410,9 +410,7 @@ def test_a_line_notes_the_guardrail_of_its_call(folder: Folder, new_task: NewTas
     (parts,) = folder.parts()
     guardrail = {"id": "g", "version": "2"}
     task = new_task()
-    config = FallbackConfig.model_validate(
-        {**task.config.model_dump(), "guardrail": guardrail}, by_name=True
-    )
+    config = FallbackConfig.model_validate({**task.config.model_dump(), "guardrail": guardrail})
     replace(task, config=config)(parts)
     lines = [
         json.loads(line)
