@@ -37,7 +37,8 @@ def exempt_modules_from_gc() -> None:
 def keep_pandas_out() -> None:
     """Let pyarrow find no pandas in this worker, until somebody imports it there.
 
-    pyarrow looks for it once. If it finds none, a Series is any sequence to it, and it refuses a
+    pyarrow looks for it once; before version 18 it does each time, and imports pandas after all. If
+    it finds none, a Series is any sequence to it, and it refuses a
     mask, or forgets categories. So when a later task of this worker imports pandas, pyarrow looks
     again, and the task gets the same arrays as without us. Outside of a worker nothing is done.
     """
