@@ -66,7 +66,7 @@ _CELL = 48
     type=click.IntRange(0, 1000),
     default=0,
     metavar="NUMBER",
-    help="Show so many rows that differ, with their answers.",
+    help="Show this number of rows that differ, with their answers.",
 )
 @click.option(
     "--gold",

@@ -233,7 +233,7 @@ class _Local:
     def of(cls, lines: Iterable[bytes], shard: Shard, folder: Path) -> _Local:
         """Write lines into a folder; no file if there are none.
 
-        If the shard has several files, so many as are needed. None has more bytes than the largest
+        If the shard has several files, as many as are needed. None has more bytes than the largest
         of these, nor more records than they have on average: so much a file may have.
         """
         most_bytes = max(shard.files) if shard.files else math.inf

@@ -5,19 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from bedrock_spark.outputs.outcomes import (
-    ERROR,
-    INVALID,
-    MISSING,
-    OK,
-    REFUSED,
-    REJECTED,
-    TRUNCATED,
-    UNFOUND,
-)
+from bedrock_spark.outputs.outcomes import BEST_FIRST, ERROR, MISSING, REJECTED, UNFOUND
 
 # An outcome is counted by its place in this list.
-OUTCOMES = (OK, INVALID, TRUNCATED, REFUSED, ERROR, MISSING, UNFOUND, REJECTED)
+OUTCOMES = (*BEST_FIRST, ERROR, MISSING, UNFOUND, REJECTED)
 # The codes of rows without an outcome that is known here, and of rows without a key.
 OTHER, WITHOUT_KEY = len(OUTCOMES), len(OUTCOMES) + 1
 

@@ -20,9 +20,9 @@ from bedrock_spark.pairs.tally import Question, Tally, tally
 from bedrock_spark.schema import quote_name
 from bedrock_spark.spark.prepare.source import read_source
 
-# A task sorts so many compact rows, of some 150 bytes in Java.
+# The compact rows that a task sorts, at most: each has some 150 bytes in Java.
 _ROWS_OF_A_TASK = 500_000
-# Spark's driver adds up the counts of so many tasks: some 100 kB each.
+# The tasks whose counts Spark's driver adds up, at most: some 100 kB each.
 _MOST_OF_THE_DRIVER = 200
 _COUNTS = "counts binary"
 _DDL = {pa.int64(): "bigint", pa.int8(): "tinyint", pa.float64(): "double", pa.string(): "string"}

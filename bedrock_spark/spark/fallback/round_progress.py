@@ -17,8 +17,8 @@ from bedrock_spark.invoke.shared_limit import RoundUse
 from bedrock_spark.progress import CallCounts, Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.heartbeat import run_periodically
 
-# Returns what the run has cost so far, in dollars, if a round has used so many tokens, and so many
-# of them at the flex tier; None if that has no price.
+# Returns what the run has cost so far, in dollars, given the tokens that a round has used, and
+# those of them at the flex tier; None if that has no price.
 CostOf: TypeAlias = Callable[[Tokens, Tokens], Decimal | None]
 
 _MINUTE = 60.0

@@ -34,8 +34,8 @@ from bedrock_spark.storage import Storage, open_storage
 _MOST_TASKS = 1_000
 _LABEL_DIGITS = 12
 # Spark hands 10,000 rows to a task at once; 0 means any number. Of images or embeddings, these may
-# be gigabytes: a batch should have about so many bytes. Results are compressed to a fraction, at
-# most about this.
+# be gigabytes: so a batch should have about _BATCH_BYTES. Results are compressed, at most to
+# about one part in _COMPRESSED.
 _BATCH_SETTING, _BATCH_DEFAULT = "spark.sql.execution.arrow.maxRecordsPerBatch", "10000"
 _BATCH_BYTES, _COMPRESSED = 32_000_000, 8
 # As SCHEMA in answers/table.py.
@@ -128,7 +128,7 @@ def batch_rows(size: int, rows: int) -> int:
 
 @contextmanager
 def _batches_of(spark: SparkSession, rows: int) -> Iterator[None]:
-    """Let Spark make batches of at most so many rows during the block, or fewer if it does."""
+    """Let Spark make batches of at most `rows` rows during the block, or fewer if it does."""
     before = spark.conf.get(_BATCH_SETTING, _BATCH_DEFAULT) or _BATCH_DEFAULT
     if 0 < int(before) <= rows:
         yield

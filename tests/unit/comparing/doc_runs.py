@@ -20,7 +20,7 @@ def truth(number: int) -> str:
 
 
 def _row(number: int, every: int, tokens: int, urgency: int) -> dict[str, Any]:
-    """Return the row of a ticket. every: one label of so many is wrong"""
+    """Return the row of a ticket. every: one label of this number is wrong"""
     label = truth(number if number % every else number + 1)
     outcome = "truncated" if number % 47 == every else "ok"
     is_ok = outcome == "ok"
