@@ -46,6 +46,7 @@ ORDER: list[set[str]] = [
     },
     {"pipeline", "doctor", "preview"},
     {"chain"},  # a config with stages: several runs
+    {"ui"},  # the pages of `bedrock-spark ui`
     {"demo", "deploy", "environment", "lambda_handler", "starter", "whole_run"},
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m
