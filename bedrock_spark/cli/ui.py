@@ -48,8 +48,8 @@ def ui(
 ) -> None:
     """Open a local page: runs and their records, a playground for models, the rows of a config.
 
-    PLACE is what the page begins with: a folder of runs, a run_uri, or a config (*.yaml). The page is
-    on this machine only, and its address has a token. It reads, and does nothing else unless an
+    PLACE is what the page begins with: a folder of runs, a run_uri, or a config (*.yaml). The page
+    is on this machine only, and its address has a token. It reads, and does nothing else unless an
     option allows it. Ctrl-C ends it.
     """
 

@@ -47,7 +47,11 @@ class Server:
 
 
 def listen(settings: UiSettings, port: int = 0) -> Server:
-    """Return a server with a new token. port: 0 for a free one. Raises ConfigError if it is used."""
+    """Return a server with a new token.
+
+    port: 0 for a free one
+    Raises ConfigError if another process uses the port.
+    """
     token = secrets.token_urlsafe(24)
     # A browser that goes away in the middle of a page is nothing to warn of.
     logging.getLogger("waitress").setLevel(logging.ERROR)

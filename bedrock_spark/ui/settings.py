@@ -39,7 +39,7 @@ class UiSettings:
     """
 
     place: Place | None = None
-    aws: AwsSettings = AwsSettings()
+    aws: AwsSettings = field(default_factory=AwsSettings)
     allow_calls: bool = False
     allow_control: bool = False
     clock: Clock = field(default_factory=SystemClock)

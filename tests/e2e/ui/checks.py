@@ -23,7 +23,8 @@ _MARK = """(controls) => {
     }
     return marked;
 }"""
-_UNNAMED = """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button')]
+_UNNAMED = """() => [...document.querySelectorAll(
+        'input:not([type=hidden]), select, textarea, button')]
     .filter(e => !(e.labels && e.labels.length) && !e.getAttribute('aria-label')
         && !e.getAttribute('aria-labelledby') && !(e.tagName === 'BUTTON' && e.innerText.trim()))
     .map(e => e.outerHTML.slice(0, 120))"""
@@ -40,7 +41,8 @@ _CONTRASTS = """() => {
         return 'rgb(255, 255, 255)';
     };
     const found = {};
-    for (const e of document.querySelectorAll('h1,h2,h3,p,td,th,dt,dd,summary,li,a,label,button,pre')) {
+    const texts = 'h1,h2,h3,p,td,th,dt,dd,summary,li,a,label,button,pre';
+    for (const e of document.querySelectorAll(texts)) {
         if (!e.innerText.trim() || e.disabled || !e.getClientRects().length) continue;
         const color = getComputedStyle(e).color, back = behind(e);
         const [a, b] = [light(color), light(back)].sort((x, y) => x - y);
