@@ -45,7 +45,7 @@ ORDER: list[set[str]] = [
         *("cleaning", "monitoring", "check_stages"),
     },
     {"pipeline", "doctor", "preview"},
-    {"chain"},  # a config with stages: several runs
+    {"chain", "playground"},  # a config with stages: several runs; questions asked by hand
     {"demo", "deploy", "environment", "lambda_handler", "starter", "whole_run"},
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m
