@@ -42,7 +42,7 @@ ORDER: list[set[str]] = [
     {
         *("publication", "submission", "run_models", "planning", "browse", "permissions"),
         "comparing",
-        *("cleaning", "monitoring", "check_stages"),
+        *("cleaning", "monitoring", "check_stages", "stopping"),
     },
     {"pipeline", "doctor", "preview"},
     {"chain", "playground"},  # a config with stages: several runs; questions asked by hand
