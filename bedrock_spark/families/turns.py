@@ -2,8 +2,8 @@
 
 Their form is that of the sources of each family. Of those that take one prompt: Meta's "Model cards
 and prompt formats", Mistral's "Instruct Tokenization & Chat Templates", and the chat template of
-DeepSeek R1's tokenizer. Of Command R: `chat_history` in the Amazon Bedrock user guide. Titan Text and
-Command have no place for turns.
+DeepSeek R1's tokenizer. Of Command R: `chat_history` in the Amazon Bedrock user guide. Titan Text
+and Command have no place for turns.
 """
 
 from __future__ import annotations
