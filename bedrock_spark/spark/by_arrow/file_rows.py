@@ -87,23 +87,29 @@ class FileRows:
     @cached_property
     def _records(self) -> int:
         """Return the number of rows of the source: read, or estimated from the files read."""
-        chosen, form = self.files.chosen, _form(self.config.source)
-        if form == "parquet":
-            rows = sum(pq.read_metadata(self.files.open(stored)).num_rows for stored in chosen)
-            size = sum(stored.size for stored in chosen)
-            return rows if self.files.is_whole else round(rows * self.files.size / max(1, size))
-        if self.files.is_whole and self.files.size <= _MOST_TEXT_BYTES:
-            return sum(
-                batch.num_rows
-                for stored in chosen
-                for batch in _text_batches(self.files.open(stored), self.config.source)
-            )
+        chosen = self.files.chosen
+        if _form(self.config.source) != "parquet":
+            return self._text_records()
+        rows: int = sum(pq.read_metadata(self.files.open(stored)).num_rows for stored in chosen)
+        size = sum(stored.size for stored in chosen)
+        return rows if self.files.is_whole else round(rows * self.files.size / max(1, size))
+
+    def _text_records(self) -> int:
+        """Return the number of rows of text files: exact if they are small."""
+        form = _form(self.config.source)
+        is_counted = self.files.is_whole and self.files.size <= _MOST_TEXT_BYTES
         rows = size = 0
-        for batch in _text_batches(self.files.open(chosen[0]), self.config.source):
-            rows, size = rows + batch.num_rows, size + _text_bytes(batch, form)
-            if size >= _MOST_TEXT_BYTES // 8:
-                break
-        return round(rows * self.files.size / max(1, size))
+        try:
+            for stored in self.files.chosen:
+                for batch in _text_batches(self.files.open(stored), self.config.source):
+                    rows, size = rows + batch.num_rows, size + _text_bytes(batch, form)
+                    if not is_counted and size >= _MOST_TEXT_BYTES // 8:
+                        break
+        except NeedsSparkError:
+            # A later value is odd: then the rows that were read have to do.
+            rows, size = self.batch.num_rows, _text_bytes(self.batch, form)
+            is_counted = False
+        return rows if is_counted else round(rows * self.files.size / max(1, size))
 
 
 def read_file_rows(config: Config, aws: AwsSettings, choice: RowChoice) -> FileRows:
@@ -251,4 +257,6 @@ def _text_bytes(batch: pa.RecordBatch, form: str) -> int:
     """Return about how many bytes of its file the rows of a batch take."""
     names = sum(map(len, batch.schema.names)) if form == "json" else 0
     marks = (6 if form == "json" else 1) * batch.num_columns
-    return int(batch.nbytes) + batch.num_rows * (names + marks)
+    size: int = batch.nbytes
+    size += batch.num_rows * (names + marks)
+    return size

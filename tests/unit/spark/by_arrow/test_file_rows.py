@@ -87,9 +87,11 @@ def test_rows_are_found_by_key(tmp_path: Path, form: str) -> None:
 
 def test_values_of_a_key_have_tabs_between_them() -> None:
     assert keys_of_lines(["a\tb", ""], ("x", "y")) == (("a", "b"),)
-    with pytest.raises(ConfigError, match="key 2: has 1 values, and source.key has 2 columns: x, y"):
+    with pytest.raises(
+        ConfigError, match=r"key 2: has 1 values, and source.key has 2 columns: x, y"
+    ):
         keys_of_lines(["a\tb", "c"], ("x", "y"))
-    with pytest.raises(ConfigError, match="source.key: is not set"):
+    with pytest.raises(ConfigError, match=r"source.key: is not set"):
         keys_of_lines(["a"], ())
 
 
@@ -186,7 +188,7 @@ def test_errors_name_the_path_and_the_column(tmp_path: Path) -> None:
     folder = write_parquet(tmp_path / "table.parquet")
     with pytest.raises(ConfigError, match="request: the source has no column bdy; did you mean"):
         rows_of(folder, prompt="About {{ bdy }}")
-    with pytest.raises(ConfigError, match="source.key: score is a double, whose text"):
+    with pytest.raises(ConfigError, match=r"source.key: score is a double, whose text"):
         rows_of(write_parquet(tmp_path / "other.parquet", score=[0.5] * 10), key=["score"])
 
 
