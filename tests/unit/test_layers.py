@@ -42,10 +42,10 @@ ORDER: list[set[str]] = [
     {
         *("publication", "submission", "run_models", "planning", "browse", "permissions"),
         "comparing",
-        *("cleaning", "monitoring", "check_stages"),
+        *("cleaning", "monitoring", "check_stages", "stopping"),
     },
     {"pipeline", "doctor", "preview"},
-    {"chain"},  # a config with stages: several runs
+    {"chain", "playground"},  # a config with stages: several runs; questions asked by hand
     {"demo", "deploy", "environment", "lambda_handler", "starter", "whole_run"},
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m
