@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bedrock_spark.browse.unit_file import may_hold
 from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.outputs.outcomes import MISSING, OK, UNFOUND
@@ -118,7 +119,7 @@ class RowFilter:
             wanted.append((results.outcome_column, outcomes))
         if self.column is not None and self.value:
             wanted.append((self.column, (self.value,)))
-        return not wanted or all(_may_hold(group, name, values) for name, values in wanted)
+        return not wanted or all(may_hold(group, name, values) for name, values in wanted)
 
     def _column_in(self, schema: pa.Schema) -> str:
         assert self.column is not None
@@ -181,32 +182,3 @@ def _has_value(column: pa.ChunkedArray, value: str) -> Mask:
 
 def _has_text(column: pa.ChunkedArray, text: str) -> Mask:
     return _numpy(pc.match_substring(_array(column), text, ignore_case=True))
-
-
-def _may_hold(group: Any, name: str, values: Sequence[str]) -> bool:
-    """Tell whether a column of a row group may have one of some values, given as texts."""
-    place = next((i for i in range(group.num_columns) if _path(group, i) == name), None)
-    if place is None:
-        return True
-    statistics = group.column(place).statistics
-    if statistics is None:
-        return True
-    if statistics.has_null_count and statistics.null_count == group.num_rows:
-        return False
-    if not statistics.has_min_max:
-        return True
-    first, last = statistics.min, statistics.max
-    if isinstance(first, bool):
-        return True
-    if isinstance(first, int):
-        # A value that is no whole number is in no such column.
-        numbers = [int(value) for value in values if value.removeprefix("-").isdecimal()]
-        return any(first <= number <= last for number in numbers)
-    if isinstance(first, str):
-        return any(first <= value <= last for value in values)
-    return True
-
-
-def _path(group: Any, place: int) -> str:
-    path: str = group.column(place).path_in_schema
-    return path

@@ -85,7 +85,7 @@ def units_of(opened: OpenedRun, wanted: RowFilter, unit: str | None) -> Sequence
     unit: the only one that counts; None for all. Raises ConfigError if the run has no such unit.
     """
     if unit is None:
-        found: Sequence[int] = opened.counts.candidates(wanted)
+        found: list[int] = opened.counts.candidates(wanted).tolist()
         return found
     return [place_of_unit(opened, unit)]
 

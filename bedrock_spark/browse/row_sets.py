@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -79,7 +80,7 @@ def read_set(
     problems: list[str] = []
     parts: list[_Wanted] = []
     read_rows, units = 0, set()
-    for file, group in _groups(opened, wanted, unit, problems):
+    for file, group in groups_of(opened, wanted, unit, problems):
         units.add(file.unit)
         read_rows += file.rows(group)
         if not wanted.may_be_in(file.metadata(group), opened.run.config.results):
@@ -109,10 +110,13 @@ def sampled_groups(
     ]
 
 
-def _groups(
-    opened: OpenedRun, wanted: RowFilter, unit: str | None, problems: list[str]
+def groups_of(
+    opened: OpenedRun, wanted: RowFilter, unit: str | None, problems: list[str] | None = None
 ) -> Iterator[tuple[UnitFile, int]]:
-    """Yield the row groups of a unit; of a sample if that is None."""
+    """Yield the row groups of a unit; of a sample if that is None.
+
+    problems: takes the reason for each unit that cannot be read; None: RunFolderError is raised
+    """
     if unit is not None:
         units_of(opened, wanted, unit)  # raises if there is no such unit
         chosen: Iterable[tuple[str, int | None]] = [(unit, None)]
@@ -122,6 +126,8 @@ def _groups(
         try:
             file = UnitFile(opened.run.storage, name)
         except RunFolderError as exc:
+            if problems is None:
+                raise
             problems.append(str(exc))
             continue
         with file:
@@ -171,7 +177,7 @@ def _sorted(parts: Sequence[_Wanted], order: Order | None, first: int, most: int
         # Rows with equal values keep the order of units: the position is the second key.
         table = pa.table({"value": values, "position": chosen})
         keys = [("value", way), ("position", "ascending")]
-        chosen = pc.sort_indices(table, keys, null_placement="at_end").to_numpy()
+        chosen = pc.sort_indices(table, keys).to_numpy()
     return [
         Place(parts[number[i]].unit, parts[number[i]].group, int(row[i]))
         for i in chosen[first : first + most].tolist()
@@ -183,7 +189,7 @@ def _read(
 ) -> tuple[tuple[FoundRow, ...], tuple[str, ...]]:
     """Return rows with their values, in the order of `places`: each file is opened once."""
     columns: dict[str, None] = {}
-    values = {}
+    values: dict[Place, dict[str, Any]] = {}
     ordered = sorted(places, key=lambda place: (place.unit, place.group, place.row))
     for unit, of_unit in groupby(ordered, key=lambda place: place.unit):
         with UnitFile(opened.run.storage, unit) as file:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.run_folder.results_file import open_results_file
 from bedrock_spark.storage import LocalStorage, Storage
+from bedrock_spark.storage.range_file import RangeFile
 
 _BATCH_ROWS = 1_000
 _PLACE = re.compile(r"((?:shard|rejects|kept)-[0-9-]{1,40})\.(\d{1,9})\.(\d{1,9})")
@@ -43,20 +47,21 @@ class Place:
 
 
 class UnitFile:
-    """The results file of a unit while it is read. Close it, or use it as a context.
+    """The results of a unit, or its source rows, while they are read. Close it after use.
 
+    unit: its name; source: its file; None for its results
     schema: of its columns; groups: the number of row groups
     Raises RunFolderError if the unit has no results, and if they are damaged.
     """
 
-    def __init__(self, storage: Storage, unit: str) -> None:
+    def __init__(
+        self, storage: Storage, unit: str, source: Path | io.BytesIO | RangeFile | None = None
+    ) -> None:
         self.unit = unit
         self._uri = storage.uri
-        source = open_results_file(storage, unit)
+        source = open_results_file(storage, unit) if source is None else source
         with self._clear_errors():
-            self._file = pq.ParquetFile(
-                source, pre_buffer=not isinstance(storage, LocalStorage)
-            )
+            self._file = pq.ParquetFile(source, pre_buffer=not isinstance(storage, LocalStorage))
             self.schema: pa.Schema = self._file.schema_arrow
         self.groups: int = self._file.metadata.num_row_groups
 
@@ -86,6 +91,15 @@ class UnitFile:
         with self._clear_errors():
             table = self._file.read_row_group(group, columns=names, use_threads=False)
         return table.select(names)
+
+    def find(self, column: str, value: str) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+        """Yield the rows with a text in a column, by row group. Statistics rule groups out."""
+        for group in range(self.groups):
+            if may_hold(self.metadata(group), column, (value,)):
+                is_it = pc.equal(self.read(group, [column]).column(0), value)
+                rows = np.flatnonzero(pc.fill_null(is_it, False).to_numpy())
+                if len(rows):
+                    yield group, rows
 
     def take(
         self, group: int, rows: npt.NDArray[np.int64] | Sequence[int], columns: Sequence[str]
@@ -120,3 +134,35 @@ class UnitFile:
                 f"{self._uri}: the results of {self.unit} are damaged, or were collected again "
                 "meanwhile; look again, or run bedrock-spark collect"
             ) from exc
+
+
+def may_hold(group: Any, name: str, values: Sequence[str]) -> bool:
+    """Tell by its statistics whether a row group may have one of some values in a column.
+
+    group: its metadata (pyarrow's RowGroupMetaData); values: as texts
+    """
+    place = next((i for i in range(group.num_columns) if _path(group, i) == name), None)
+    if place is None:
+        return True
+    statistics = group.column(place).statistics
+    if statistics is None:
+        return True
+    if statistics.has_null_count and statistics.null_count == group.num_rows:
+        return False
+    if not statistics.has_min_max:
+        return True
+    first, last = statistics.min, statistics.max
+    if isinstance(first, bool):
+        return True
+    if isinstance(first, int):
+        # A value that is no whole number is in no such column.
+        numbers = [int(value) for value in values if value.removeprefix("-").isdecimal()]
+        return any(first <= number <= last for number in numbers)
+    if isinstance(first, str):
+        return any(first <= value <= last for value in values)
+    return True
+
+
+def _path(group: Any, place: int) -> str:
+    path: str = group.column(place).path_in_schema
+    return path
