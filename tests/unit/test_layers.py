@@ -45,9 +45,9 @@ ORDER: list[set[str]] = [
         *("cleaning", "monitoring", "check_stages", "stopping"),
     },
     {"pipeline", "doctor", "preview"},
-    {"chain"},  # a config with stages: several runs
-    {"ui"},  # the pages of `bedrock-spark ui`
+    {"chain", "playground"},  # a config with stages: several runs; questions asked by hand
     {"demo", "deploy", "environment", "lambda_handler", "starter", "whole_run"},
+    {"ui"},  # the pages of `bedrock-spark ui`
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m
 ]
