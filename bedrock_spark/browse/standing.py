@@ -120,11 +120,11 @@ def waiting_of(run: Run, known: Known) -> Waiting:
     if prices.batch is not None or prices.image is not None:
         tokens = total(expected.tokens(shard.bytes, shard.records) for shard in shards)
         cost = tokens.cost(prices.batch, prices.image)
-    running = tracker.running_jobs()
     left = sum(
-        max(0, (job.records or tracker.shards[job.shard_id].records) - (seen.processed or 0))
-        for job in running
-        if (seen := job.seen) is not None and job.shard_id in tracker.shards
+        max(0, (seen.total or job.records or shard.records) - (seen.processed or 0))
+        for job in tracker.running_jobs()
+        if (seen := job.seen) is not None
+        and (shard := tracker.shards.get(job.shard_id)) is not None
     )
     records = sum(shard.records for shard in shards)
     return Waiting(len(shards), records, cost, sum(tracker.active.values()), left)

@@ -24,7 +24,8 @@ def stopping(run_uri: str, aws: AwsSettings) -> Work:
         manifest = require_manifest(run.storage)
         result, was_active = stop_and_clean_up(run, manifest, clock, observe, cleaned.append)
         said = (
-            f"stopped; {result.settled:,} of {result.shards:,} shards are done. All answers are kept"
+            f"stopped; {result.settled:,} of {result.shards:,} shards are done. All answers "
+            "are kept"
             if was_active
             else "there was nothing to stop: no batch job is active or waits, and nothing changed"
         )

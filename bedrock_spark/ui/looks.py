@@ -81,6 +81,14 @@ class Looks:
         finally:
             kept.lock.release()
 
+    def forget(self, run_uri: str) -> None:
+        """Let a run be read when it is asked for next: this process has begun to work on it."""
+        with self._lock:
+            kept = self._kept.get(run_uri)
+        if kept is not None:
+            with kept.lock:
+                kept.due_at, kept.marks = 0.0, ()
+
     def _read(self, run_uri: str, kept: _Kept, *, at_once: bool) -> Reading:
         began, known = self._clock.now(), kept.reading
         if known is not None and not at_once:

@@ -66,7 +66,9 @@ def view_of(run_uri: str, reading: Reading, shared: Shared) -> RunView:
     control = _control(run_uri, reading, shared)
     parts = {name: control if name == "control" else kept[1][name] for name in PARTS}
     title = f"{reading.run.run_id}: {outcome_sentence(reading.look.report)}"
-    return RunView(title, reading.look.goes_on, reading.read_at, parts)
+    operation = shared.operations.of(run_uri)
+    is_at_work = operation is not None and not operation.is_over
+    return RunView(title, reading.look.goes_on or is_at_work, reading.read_at, parts)
 
 
 def _parts_of(run_uri: str, reading: Reading) -> dict[str, Any]:
@@ -96,22 +98,21 @@ def _newest(page: JobsPage) -> JobsPage:
 
 
 def _control(run_uri: str, reading: Reading, shared: Shared) -> Markup:
-    standing = reading.standing
-    may_go_on = (
-        *(not standing.is_finished, standing.shards > 0, not standing.is_batch_over),
-        reading.look.holder is None,
-    )
+    standing, operation = reading.standing, shared.operations.of(run_uri)
+    is_free = reading.look.holder is None and (operation is None or operation.is_over)
+    is_batch_left = standing.shards > 0 and not standing.is_batch_over
+    may_go_on = is_free and is_batch_left and not standing.is_finished
     return _render(
         "control",
         uri=run_uri,
         look=reading.look,
         now=standing,
-        operation=shared.operations.of(run_uri),
+        operation=operation,
         allow_control=shared.settings.allow_control,
         may_stop=reading.look.goes_on,
-        may_go_on=all(may_go_on),
+        may_go_on=may_go_on,
         needs_spark=not standing.is_finished and standing.is_batch_over,
-        is_stage=all(may_go_on) and is_stage(run_uri, shared.settings.aws),
+        is_stage=may_go_on and is_stage(run_uri, shared.settings.aws),
     )
 
 

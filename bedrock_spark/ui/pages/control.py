@@ -44,6 +44,7 @@ def do_stop() -> AnyResponse:
     require_control()
     uri = run_argument()
     shared().operations.begin(uri, STOPPING, stopping(uri, ui_settings().aws))
+    shared().looks.forget(uri)
     return redirect(url_for("runs.run.show", uri=uri), 303)
 
 
@@ -77,6 +78,7 @@ def do_go_on() -> AnyResponse:
     if why_not is not None and not goes_on_here:
         raise ConfigError(why_not)
     shared().operations.begin(uri, GOING_ON, going_on(uri, ui_settings().aws))
+    shared().looks.forget(uri)
     return redirect(url_for("runs.run.show", uri=uri), 303)
 
 
@@ -108,6 +110,7 @@ def do_leave() -> AnyResponse:
     require_control()
     uri = run_argument()
     shared().operations.leave(uri)
+    shared().looks.forget(uri)
     return redirect(url_for("runs.run.show", uri=uri), 303)
 
 

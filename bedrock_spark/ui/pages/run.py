@@ -11,7 +11,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from bedrock_spark.browse.run_index import ShownRun
 from bedrock_spark.clock import iso_time
 from bedrock_spark.page.templating import style
-from bedrock_spark.page.words import moment
 from bedrock_spark.run_folder.stages_file import stages_below
 from bedrock_spark.ui.current import run_argument, ui_settings
 from bedrock_spark.ui.run_view import RunView, digest_of, view_of
@@ -42,7 +41,7 @@ def show() -> str:
         uri=uri,
         up=_up(uri),
         view=view,
-        read_at=iso_time(view.read_at),
+        read_at=_second(view),
         digest_of=digest_of,
     )
 
@@ -60,7 +59,7 @@ def now() -> AnyResponse:
         parts=view.changed(have),
         goes_on=view.goes_on,
         title=view.title,
-        read_at=moment(iso_time(view.read_at)),
+        read_at=_second(view),
     )
 
 
@@ -72,6 +71,11 @@ def report_style() -> AnyResponse:
 
 def _view(uri: str) -> RunView:
     return view_of(uri, shared().looks.of(uri), shared())
+
+
+def _second(view: RunView) -> str:
+    """Return when the run was read: 14:05:03 UTC."""
+    return f"{(iso_time(view.read_at) or '')[11:19]} UTC"
 
 
 def _show_stages(uri: str, names: tuple[str, ...]) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from bedrock_spark.browse.run_index import ORDERS, RunsQuery
@@ -15,7 +15,7 @@ from bedrock_spark.ui.settings import Kind
 from bedrock_spark.ui.shared import share, shared
 
 page = Blueprint("runs", __name__)
-page.record_once(lambda state: share(state.app))
+page.record_once(lambda state: share(cast("Flask", state.app)))
 for below in (run.page, jobs.page, control.page):
     page.register_blueprint(below)
 
