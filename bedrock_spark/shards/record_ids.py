@@ -73,6 +73,14 @@ def decode(text: str) -> int | None:
     return number
 
 
+def hash_of_id(text: str) -> int | None:
+    """Return the signed 64-bit hash that a record id stands for; None if it is salted, or no id."""
+    number = decode(text)
+    if number is None or number >= _HASH_COUNT:
+        return None
+    return number - _HASH_COUNT if number >= _HASH_COUNT // 2 else number
+
+
 def record_id(values: Sequence[str | None]) -> str:
     """Return the id of the row with these key values."""
     return encode(key_hash(joined_key(values)))
