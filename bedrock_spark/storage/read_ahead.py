@@ -48,9 +48,7 @@ def _read_in_threads(
             nonlocal following, ahead
             while following is not None and (
                 len(running) < READS_AHEAD
-                or (
-                    len(running) < MOST_READS_AHEAD and ahead + _size_of(following) <= BYTES_AHEAD
-                )
+                or (len(running) < MOST_READS_AHEAD and ahead + _size_of(following) <= BYTES_AHEAD)
             ):
                 running.append((following, pool.submit(storage.read_range, *following)))
                 ahead += _size_of(following)
