@@ -287,7 +287,10 @@ class GuardrailScript(ScriptModel):
 
 
 class Faults(ScriptModel):
-    """The whole script. An empty one causes no failures."""
+    """The whole script. An empty one causes no failures.
+
+    custom_models: the base model's id of each custom model that is listed, by its name
+    """
 
     seed: int | None = None
     operations: dict[str, OperationFaults] = Field(default_factory=dict)
@@ -304,6 +307,7 @@ class Faults(ScriptModel):
     behaviour: Behaviour = Behaviour()
     guardrails: dict[str, GuardrailScript] = Field(default_factory=dict)
     models: dict[str, ModelFaults] = Field(default_factory=dict)
+    custom_models: dict[str, str] = Field(default_factory=dict)
 
     def operation(self, name: str) -> OperationFaults | None:
         """Return the faults of an operation: its own, or else those of `*`, or else None."""

@@ -18,6 +18,7 @@ from bedrock_spark.planning import Plan
 from bedrock_spark.planning.agreement import agreement_on
 from bedrock_spark.preview.options import MAX_COST, PreviewOptions
 from bedrock_spark.preview.preview_run import preview_rows
+from bedrock_spark.preview.rows import SparkRows
 from bedrock_spark.preview.values import Preview
 from bedrock_spark.preview.words import closing_sentence, estimate_line, summary_rows
 from bedrock_spark.progress import Observer, ignore_progress
@@ -177,7 +178,7 @@ def _previewed(
             for text in texts:
                 print(text, file=sys.stdout if is_notebook() else sys.stderr)
 
-    found, first = preview_rows(
+    found, rows = preview_rows(
         *(spark, frame, config, options),
         names=("ask",),
         on_estimate=lambda estimates, _: say(estimate_line(estimates[0], model_id)),
@@ -198,7 +199,8 @@ def _previewed(
         for row in found.previews[0].rows
     ]
     ddl = ", ".join([_PREVIEWED, *parsed, _TOKENS])
-    return first.with_columns(ddl, values, config.results.prefix)
+    assert isinstance(rows, SparkRows)  # they are those of a DataFrame
+    return rows.first.with_columns(ddl, values, config.results.prefix)
 
 
 def _show_in_notebook(found: Preview) -> None:

@@ -20,7 +20,7 @@ from bedrock_emulator.http.admin import Admin
 from bedrock_emulator.http.dispatch import Dispatcher
 from bedrock_emulator.http.operations import Operation, Operations
 from bedrock_emulator.models.catalog import Catalog
-from bedrock_emulator.models.custom_models import get_custom_model
+from bedrock_emulator.models.custom_models import CustomModels
 from bedrock_emulator.models.profile_api import ProfileApi
 from bedrock_emulator.models.provisioned import ProvisionedApi
 from bedrock_emulator.runtime.guardrails import Guardrails
@@ -123,6 +123,7 @@ class Parts:
         streams = StreamApi(self.world, runtime)
         profiles = ProfileApi(self.world, tags)
         catalog = Catalog(self.world)
+        customs = CustomModels(self.world)
         tags.register(lambda arn: any(job.arn == arn for job in self.world.jobs.all()))
         tags.register(provisioned.exists)
         tags.register(profiles.exists)
@@ -146,7 +147,8 @@ class Parts:
             "GetInferenceProfile": profiles.get,
             "ListInferenceProfiles": profiles.list,
             "DeleteInferenceProfile": profiles.delete,
-            "GetCustomModel": get_custom_model,
+            "GetCustomModel": customs.get,
+            "ListCustomModels": customs.list,
             "ApplyGuardrail": guardrails.apply,
             "CountTokens": runtime.count_tokens,
             "InvokeModel": runtime.invoke,

@@ -79,6 +79,9 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _scalar(name: str, shape: Shape, text: str) -> Any:
+    if shape.type_name == "boolean":
+        # Other text stays text, which the check of the types refuses.
+        return {"true": True, "false": False}.get(text, text)
     if shape.type_name in ("integer", "long"):
         try:
             return int(text)

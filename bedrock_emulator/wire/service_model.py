@@ -38,6 +38,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "ListInferenceProfiles",
         "DeleteInferenceProfile",
         "GetCustomModel",
+        "ListCustomModels",
     ),
     "bedrock-runtime": (
         "ApplyGuardrail",

@@ -75,6 +75,10 @@ class BedrockClient(Protocol):
         """Delete an application inference profile."""
         ...
 
+    def list_foundation_models(self, **request: Any) -> Reply:
+        """Return all foundation models of the Region."""
+        ...
+
     def get_custom_model(self, *, modelIdentifier: str) -> Reply:
         """Describe a custom model."""
         ...

@@ -17,28 +17,23 @@ from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.run_argument import with_run_arguments
 from bedrock_spark.cli.status_table import status_table
 from bedrock_spark.clock import Clock, SystemClock
-from bedrock_spark.errors import ConfigError, ExitCode, JobsNotStoppedError
-from bedrock_spark.fallback.rounds import delete_leftover_throughput
+from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.fanout import (
     Controller,
     Status,
     StepResult,
-    leased_controller,
     open_controller,
     status_cleaned,
     status_of,
     status_unprepared,
-    stop_run,
 )
 from bedrock_spark.planning.drift import drifts_of_run
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.cleaned import read_cleaned
-from bedrock_spark.run_folder.lease import STOP, read_holder
-from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest, require_manifest
 from bedrock_spark.run_folder.run import Run, find_run
 from bedrock_spark.run_folder.stages_file import is_run, stages_below
-from bedrock_spark.storage import Storage
+from bedrock_spark.stopping import CleanUp, stop_and_clean_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,59 +136,29 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Out
     """Stop every active job of a run."""
 
     def work(display: Display) -> int:
+        def tell(cleaned: CleanUp) -> None:
+            display.finish()
+            if cleaned.throughput_deleted:
+                display.note("the provisioned throughput that the run bought is deleted")
+            if cleaned.warning is not None:
+                display.show_warning(cleaned.warning)
+
         run, manifest = prepared_run(run_uri, region, endpoint_url)
-        clock = SystemClock()
-        folders = [run.storage]
-        before = _over(run, manifest, clock)
-        if before is not None:
-            _clean_up(run, folders, display)
-            display.show_json(asdict(Stopped(**asdict(before), stopped=False)))
+        result, was_active = stop_and_clean_up(run, manifest, SystemClock(), display.observe, tell)
+        display.show_json(asdict(Stopped(**asdict(result), stopped=was_active)))
+        if was_active:
+            display.close(
+                f"stopped; {result.settled:,} of {result.shards:,} shards are done. All answers "
+                "are kept: collect reads them, and run or submit continues the run"
+            )
+        else:
             display.close(
                 "there is nothing to stop: no batch job is active or waits, and no process "
                 "controls the run. Nothing was changed"
             )
-            return ExitCode.DONE
-        try:
-            with leased_controller(run, manifest, clock, purpose=STOP) as controller:
-                folders += [target.folder for target in controller.targets if target.folder]
-                result = stop_run(controller, display.observe)
-        except JobsNotStoppedError:
-            _clean_up(run, folders, display)
-            raise
-        _clean_up(run, folders, display)
-        display.show_json(asdict(Stopped(**asdict(result), stopped=True)))
-        display.close(
-            f"stopped; {result.settled:,} of {result.shards:,} shards are done. All answers are "
-            "kept: collect reads them, and run or submit continues the run"
-        )
         return ExitCode.DONE
 
     sys.exit(run_command(work, output))
-
-
-def _over(run: Run, manifest: RunManifest, clock: Clock) -> StepResult | None:
-    """Return how the batch jobs ended, if all are over and no process is at work; else None."""
-    holder = read_holder(run.storage)
-    if holder is not None and not holder.is_over(clock.now()):
-        return None  # such as the fallback, which has to be stopped
-    controller = open_controller(run, manifest, clock, reads_only=True)
-    controller.look()
-    result = controller.result()
-    return result if result.is_done and not result.active else None
-
-
-def _clean_up(run: Run, folders: Sequence[Storage], display: Display) -> None:
-    """Delete what costs money for nothing, also if jobs cannot be stopped.
-
-    What the run bought bills by the hour; what killed processes left in the folders is stored.
-    """
-    display.finish()
-    delete_leftovers(folders, SystemClock())
-    deletion = delete_leftover_throughput(run, SystemClock())
-    if deletion.deleted is not None:
-        display.note("the provisioned throughput that the run bought is deleted")
-    if deletion.warning is not None:
-        display.show_warning(deletion.warning)
 
 
 def prepared_run(

@@ -27,7 +27,7 @@ def page_html(found: Comparison) -> str:
     html: str = template.render(
         title="Comparison of " + " and ".join(run.run_id for run in runs),
         lead=_sentence(found),
-        style=style("base.css") + style("page.css"),
+        style=style("base.css") + style("report.css") + style("page.css"),
         body=Markup(_body(found, len(found.examples))),
         engine=found.engine,
     )

@@ -23,6 +23,7 @@ from bedrock_spark.page.words import (
 
 # The widths of the two drawings of the flow; the style sheet shows the one that fits.
 _WIDE, _NARROW = 880, 350
+SECTIONS = ("figures", "rows", "time", "answers", "cost", "config")
 
 
 @dataclass(frozen=True)
@@ -63,27 +64,48 @@ def render(
     samples: records to show with prompts and answers
     refresh_seconds: how often a browser reads the page again, for a run that goes on
     """
-    timeline = report["timeline"]
+    values = _values_of(report)
     return (
         environment()
         .get_template("page.html")
         .render(
-            report=report,
-            sentence=outcome_sentence(report),
-            ends=ends_of(report),
-            flows=[("wide", flow_of(report, _WIDE)), ("narrow", flow_of(report, _NARROW))],
-            seconds=seconds_between(report["started_at"], report["ended_at"]),
-            time_charts=[] if timeline is None else [*_time_charts(timeline)],
-            answer_charts=[*_answer_charts(report)],
-            groups=[*_token_groups(report)],
-            config=[*_flat(report["config"])],
-            prices=[*_flat({k: v for k, v in report["prices"].items() if v not in (None, [])})],
-            unpriced=unpriced(report),
+            **values,
             samples=samples,
             refresh_seconds=refresh_seconds,
-            style=style("base.css") + style("page.css"),
+            style=style("base.css") + style("report.css") + style("page.css"),
         )
     )
+
+
+def sections_of(report: Mapping[str, Any]) -> dict[str, Markup]:
+    """Return the sections of the page by name, for a page that has them among others.
+
+    They are `figures`, `rows`, `time`, `answers`, `cost` and `config`. Their style sheets are
+    base.css and report.css.
+    """
+    values = _values_of(report)
+    return {
+        name: Markup(environment().get_template(f"sections/{name}.html").render(**values))
+        for name in SECTIONS
+    }
+
+
+def _values_of(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the templates of the page and of its sections show."""
+    timeline = report["timeline"]
+    return {
+        "report": report,
+        "sentence": outcome_sentence(report),
+        "ends": ends_of(report),
+        "flows": [("wide", flow_of(report, _WIDE)), ("narrow", flow_of(report, _NARROW))],
+        "seconds": seconds_between(report["started_at"], report["ended_at"]),
+        "time_charts": [] if timeline is None else [*_time_charts(timeline)],
+        "answer_charts": [*_answer_charts(report)],
+        "groups": [*_token_groups(report)],
+        "config": [*_flat(report["config"])],
+        "prices": [*_flat({k: v for k, v in report["prices"].items() if v not in (None, [])})],
+        "unpriced": unpriced(report),
+    }
 
 
 def _time_charts(timeline: Mapping[str, Any]) -> Iterator[Chart]:

@@ -38,7 +38,7 @@ def render_stages(report: Mapping[str, Any], refresh_seconds: int | None = None)
             stages=stages,
             sentence=f"{done} of {len(stages)} stages are done",
             refresh_seconds=refresh_seconds,
-            style=style("base.css") + style("page.css"),
+            style=style("base.css") + style("report.css") + style("page.css"),
         )
     )
 

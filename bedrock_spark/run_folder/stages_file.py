@@ -16,12 +16,14 @@ STAGES_FILE = "stages.json"
 FORMAT = 1
 
 
-def read_stage_names(storage: Storage) -> tuple[str, ...] | None:
+def read_stage_names(storage: Storage, folder: str = "") -> tuple[str, ...] | None:
     """Return the names of the stages below a folder, in order; None if it has none.
+
+    folder: below the storage, with a `/` at its end, if it is not the storage itself
 
     Raises RunFolderError if the object is damaged.
     """
-    data = storage.read_if_present(STAGES_FILE)
+    data = storage.read_if_present(f"{folder}{STAGES_FILE}")
     if data is None:
         return None
     try:

@@ -16,16 +16,20 @@ _NOT_TEXT = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
 class NewConfig:
     """What a new config says.
 
-    source: the section, without its key; request: without the prompt
+    source: the section, without its key
+    prompt: None if `request` has the whole body; request: without the prompt
     columns: of the answers, as DDL; None if they are not parsed
     has_budget: whether the prices of the model are known
+    model: further keys of the section `model`
+    fallback_id: the model of the fallback, if it is not that of the batch jobs
+    made_by: what has written the config
     """
 
     run_uri: str
     source: Mapping[str, Any]
     key: Sequence[str]
     model_id: str
-    prompt: str
+    prompt: str | None
     request: Mapping[str, Any]
     role_arn: str
     region: str | None
@@ -33,6 +37,9 @@ class NewConfig:
     columns: str | None = None
     has_budget: bool = True
     notes: Sequence[str] = field(default_factory=tuple)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    fallback_id: str | None = None
+    made_by: str = "`bedrock-spark init`"
 
 
 def config_text(new: NewConfig) -> str:
@@ -41,7 +48,7 @@ def config_text(new: NewConfig) -> str:
 
 
 def _lines(new: NewConfig) -> Iterator[str]:
-    yield "# Made by `bedrock-spark init`. docs/config.md explains every key."
+    yield f"# Made by {new.made_by}. docs/config.md explains every key."
     yield from (f"# {note}" for note in new.notes)
     yield ""
     yield "# The run folder: all that is known about the run. Another question needs another one."
@@ -60,10 +67,12 @@ def _lines(new: NewConfig) -> Iterator[str]:
     yield "# The model of the batch jobs. docs/families.md lists the families."
     yield "model:"
     yield f"  id: {_value(new.model_id)}"
+    yield from (f"  {name}: {_value(value)}" for name, value in new.model.items())
     yield ""
     yield "# The question. {{ … }} is a column; docs/templates.md has filters and conditions."
     yield "request:"
-    yield from _text("  prompt", new.prompt)
+    if new.prompt is not None:
+        yield from _text("  prompt", new.prompt)
     yield from (f"  {name}: {_value(value)}" for name, value in new.request.items())
     yield ""
     yield "# The role that Bedrock assumes for the jobs."
@@ -74,7 +83,7 @@ def _lines(new: NewConfig) -> Iterator[str]:
     yield ""
     yield "# Asked one by one, at the full price: what batch jobs leave, and tables below 100 rows."
     yield "fallback:"
-    yield f"  model_id: {_value(new.model_id)}"
+    yield f"  model_id: {_value(new.fallback_id or new.model_id)}"
     yield ""
     if new.has_budget:
         yield "# The run ends before it costs more than this, in dollars."

@@ -182,3 +182,26 @@ def test_a_custom_model_is_what_its_arn_says(kit: Kit) -> None:
     assert model["baseModelArn"] == f"arn:aws:bedrock:us-east-1::foundation-model/{base}"
     for other in (arn.replace(base, "imported"), arn.replace(base, "no.such"), "my-model"):
         assert refusal(get, modelIdentifier=other) == "ResourceNotFoundException"
+
+
+def test_the_custom_models_of_the_script_are_listed(kit: Kit) -> None:
+    """By pages, the newest first; each is found by its ARN and by its name."""
+    bases = {f"tuned-{n}": "amazon.nova-micro-v1:0:128k" for n in range(3)}
+    kit.local.set_faults({"custom_models": {**bases, "other": "amazon.nova-lite-v1:0"}})
+    pages = kit.bedrock.get_paginator("list_custom_models")
+
+    def listed(**filters: Any) -> list[Any]:
+        found = pages.paginate(**filters, PaginationConfig={"PageSize": 2})
+        return [model for page in found for model in page["modelSummaries"]]
+
+    assert [model["modelName"] for model in listed()] == ["other", "tuned-2", "tuned-1", "tuned-0"]
+    base = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0:128k"
+    assert [m["modelName"] for m in listed(baseModelArnEquals=base)] == [*reversed(bases)]
+    assert [m["modelName"] for m in listed(nameContains="ther")] == ["other"]
+    assert listed(isOwned=False) == listed(modelStatus="Failed") == []
+    newest, *_, oldest = listed()
+    since = listed(creationTimeAfter=oldest["creationTime"])
+    assert [m["modelName"] for m in since] == ["other", "tuned-2", "tuned-1"]
+    for identifier in ("other", newest["modelArn"]):
+        model = kit.bedrock.get_custom_model(modelIdentifier=identifier)
+        assert (model["modelName"], model["modelArn"]) == ("other", newest["modelArn"])

@@ -190,6 +190,8 @@ def _outputs(local: LocalBedrock) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "bedrock", "DeleteInferenceProfile", bedrock.delete_inference_profile(**profile)
     custom = f"arn:aws:bedrock:us-east-1:123456789012:custom-model/{_CUSTOM_BASE}/abcdefghijkl"
     yield "bedrock", "GetCustomModel", bedrock.get_custom_model(modelIdentifier=custom)
+    local.set_faults({"custom_models": {"tickets": _CUSTOM_BASE}})
+    yield "bedrock", "ListCustomModels", bedrock.list_custom_models()
     # The output of a stream is the list of its events, which are checked one by one.
     stream = runtime.invoke_model_with_response_stream(modelId=CLAUDE, body=json.dumps(body))
     yield "bedrock-runtime", "InvokeModelWithResponseStream", {"body": list(stream["body"])}

@@ -57,6 +57,11 @@ ACTIONS = {
 }
 
 
+# The playground's list of models needs it: docs/ui.md. The paginated lists of aws/model_lists.py
+# are the playground's, too.
+NOT_OF_A_RUN = ("get_paginator", "list_foundation_models")
+
+
 def listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else value
 
@@ -69,7 +74,7 @@ def allowed(policy: dict[str, Any]) -> set[str]:
 def paginated() -> Iterator[str]:
     """Yield the operations that a run calls by a paginator; those of doctor are on its page."""
     for path in PACKAGE.rglob("*.py"):
-        if path.parent.name == "doctor":
+        if path.parent.name == "doctor" or path.name == "model_lists.py":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
@@ -89,7 +94,7 @@ def operations() -> frozenset[tuple[str, str]]:
         for name, kind in inspect.getmembers(protocols, inspect.isclass)
         if name.endswith("Client") and kind.__module__ == protocols.__name__
         for method, function in inspect.getmembers(kind, inspect.isfunction)
-        if not method.startswith("_") and method != "get_paginator"
+        if not method.startswith("_") and method not in NOT_OF_A_RUN
     }
     for operation in paginated():
         owners = [name for name, (service, _) in CLIENTS.items() if operation in methods(service)]

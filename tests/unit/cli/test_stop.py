@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bedrock_spark import stopping
 from bedrock_spark.cli import main, runs
 from bedrock_spark.errors import JobsNotStoppedError
 from bedrock_spark.fanout import Controller
@@ -53,9 +54,9 @@ def test_stop_deletes_what_killed_processes_left(
         return controller.result()
 
     monkeypatch.setattr(runs, "prepared_run", lambda *_: (fake.run, fake.manifest))
-    monkeypatch.setattr(runs, "_over", lambda *_: None)
-    monkeypatch.setattr(runs, "leased_controller", leased)
-    monkeypatch.setattr(runs, "stop_run", stop_run)
+    monkeypatch.setattr(stopping, "_over", lambda *_: None)
+    monkeypatch.setattr(stopping, "leased_controller", leased)
+    monkeypatch.setattr(stopping, "stop_run", stop_run)
     monkeypatch.setattr(runs, "SystemClock", lambda: FakeClock(now - 1.5 * DAY))
     assert CliRunner().invoke(main, ["stop", fake.run.storage.uri]).exit_code == 1 - can_stop
     assert all(path.exists() for path in old), "a write of this day may still go on"
