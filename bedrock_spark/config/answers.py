@@ -28,7 +28,6 @@ class AnswersConfig(Section):
 
     max_age: in seconds; older answers are asked again. None: no answer is too old
     keep: the outcomes that are kept and used beside ok
-    compact: whether runs merge the small files of the store when there are many
     table, format: a copy of the store for queries, in Delta Lake or Iceberg; None for no copy
     """
 
@@ -40,7 +39,6 @@ class AnswersConfig(Section):
     keep: Annotated[
         tuple[Literal["truncated", "refused", "invalid"], ...], BeforeValidator(one_or_many)
     ] = ()
-    compact: Literal["auto", "never"] = "auto"
     table: Annotated[str, Field(min_length=1)] | None = None
     format: Literal["delta", "iceberg"] | None = None
 

@@ -104,8 +104,8 @@ COPY = {"table": "lake.support.answers", "format": "iceberg"}
 def test_the_store_may_have_a_copy(
     section: dict[str, Any], path: str | None, has_copy: bool
 ) -> None:
-    """It may change while a run goes on, as `compact` may: prepare does not depend on them."""
-    config = make_config(answers={"uri": URI, "compact": "never", **section})
+    """It may change while a run goes on: prepare does not depend on it."""
+    config = make_config(answers={"uri": URI, **section})
     assert config.answers is not None
     assert (config.answers.table_path, config.answers.has_copy) == (path, has_copy)
     without = make_config(answers={"uri": URI, "mode": config.answers.mode})
