@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from bedrock_spark.aws.clients import AwsSettings, bedrock_client
 from bedrock_spark.aws.errors import job_errors
@@ -19,6 +20,7 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ConfigError, JobError, ProvisionedModelError
 from bedrock_spark.families import FAMILIES, Family, bare_model_id, family_by_name, family_of_model
+from bedrock_spark.families.no_chat import what_else
 
 _HIDING_ARN = re.compile(
     r"arn:aws(-[^:]+)?:bedrock:[a-z0-9-]*:\d*:(application-inference-profile|custom-model)/.+"
@@ -109,22 +111,77 @@ def _advice() -> str:
 _PROVISIONED = ":provisioned-model/"
 
 
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that can be asked.
+
+    id: as it is sent: a model id, an inference profile or an ARN
+    base: the foundation or custom model that a provisioned throughput serves; otherwise `id`
+    note: why it is asked by Converse although nobody asked for that; None if it is not so
+    """
+
+    id: str
+    family: Family
+    base: str
+    note: str | None = None
+
+
 def served_family(aws: AwsSettings, model_id: str, clock: Clock) -> Family:
     """Return the family of a model id. Calls the service only if the id hides it.
 
     Raises ConfigError if the family is unknown, and ProvisionedModelError if the id is a
     provisioned throughput that does not exist or does not serve now.
     """
+    base = _base_of(aws, model_id, clock)
+    family = _family_of_base(aws, base, clock)
+    if family is None:
+        of_base = f" of {base}" if base != model_id else ""
+        raise ConfigError(f"{model_id}: the family{of_base} is not known")
+    return family
+
+
+def served_model(aws: AwsSettings, model_id: str, clock: Clock) -> ServedModel:
+    """Return a model with its family. A chat model of no known family is asked by Converse.
+
+    Calls the service only if the id hides the model.
+    Raises ConfigError for a model that is no chat model and of no family, and
+    ProvisionedModelError if the id is a provisioned throughput that does not exist or does not
+    serve now.
+    """
+    base = _base_of(aws, model_id, clock)
+    try:
+        family = _family_of_base(aws, base, clock)
+    except ConfigError:  # the service does not name the model that the id hides
+        family = None
+    if family is not None and family.name != _CONVERSE:
+        return ServedModel(model_id, family, base)
+    does = what_else(bare_model_id(base))
+    if does is not None:
+        raise ConfigError(f"{model_id}: {does}, and no family builds its requests")
+    note = f"no family is known for {base}, so it is asked by Converse"
+    return ServedModel(model_id, family_by_name(_CONVERSE), base, note)
+
+
+_CONVERSE = "converse"
+
+
+def _base_of(aws: AwsSettings, model_id: str, clock: Clock) -> str:
     is_provisioned = _PROVISIONED in model_id
-    base = _provisioned_base(bedrock_client(aws), model_id, clock) if is_provisioned else model_id
+    return _provisioned_base(bedrock_client(aws), model_id, clock) if is_provisioned else model_id
+
+
+def _family_of_base(aws: AwsSettings, base: str, clock: Clock) -> Family | None:
+    """Return the family of a model that is no provisioned throughput; None if the id has none.
+
+    Raises ConfigError if the id hides its model, and the service does not name it.
+    """
     model = ModelConfig(id=bare_model_id(base))
     if hides_family(model):
         return family_by_name(ask_family(bedrock_client(aws), model, clock))
     try:
         return family_of_model(model)
     except ConfigError:  # its message is about a config, and there may be none
-        of_base = f" of {base}" if is_provisioned else ""
-        raise ConfigError(f"{model_id}: the family{of_base} is not known") from None
+        return None
 
 
 def _provisioned_base(client: BedrockClient, arn: str, clock: Clock) -> str:

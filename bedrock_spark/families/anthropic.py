@@ -44,6 +44,7 @@ from bedrock_spark.families.claude_models import ClaudeModel, claude_model
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.plain_answers import read_claude
+from bedrock_spark.families.turns import Turns, text_messages
 from bedrock_spark.families.usage import claude_usage
 from bedrock_spark.families.ways import CLAUDE, CLAUDE_5, Way, forced_tool
 from bedrock_spark.templates.json_values import NOT_UTF8, Unrenderable
@@ -53,7 +54,7 @@ VERSION = "bedrock-2023-05-31"
 PATTERN = re.compile(r"anthropic\.claude-.*")
 
 
-def build(request: RequestConfig) -> dict[str, Any]:
+def build(request: RequestConfig, turns: Turns = ()) -> dict[str, Any]:
     """Build a Messages body. `max_tokens` is required by the API, so it is required here."""
     if request.max_tokens is None:
         raise ConfigError(
@@ -66,7 +67,7 @@ def build(request: RequestConfig) -> dict[str, Any]:
             "anthropic_version": VERSION,
             "max_tokens": request.max_tokens,
             "system": request.system,
-            "messages": [{"role": "user", "content": content}],
+            "messages": [*text_messages(turns), {"role": "user", "content": content}],
             "temperature": request.temperature,
             "top_p": request.top_p,
             "top_k": request.top_k,
@@ -229,4 +230,5 @@ FAMILY = Family(
         Way("output_config.format", CLAUDE_5, put_schema),
         forced_tool(put_tools),
     ),
+    chat_builder=build,
 )

@@ -16,12 +16,15 @@ from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.config.tools import AUTO
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.endings import Ending, Endings
+from bedrock_spark.families.turns import Turns
 from bedrock_spark.families.ways import PutTools, Way
 
 Json = Mapping[str, Any]
 # Puts `request.thinking` into a body, for a model of this bare id. Raises ConfigError if the model
 # does not take it.
 Think = Callable[[dict[str, Any], ThinkingConfig, str], dict[str, Any]]
+# Makes a body template as `builder` does, with the earlier turns of a conversation in it.
+ChatBuilder = Callable[[RequestConfig, Turns], dict[str, Any]]
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +94,8 @@ class Family:
 
     pattern: matches the bare model id; None if the family can only be chosen by its name
     builder: makes a body template from the request options, whose strings may hold placeholders
+    chat_builder: the same with the earlier turns of a conversation; None if the body has no place
+        for them
     read: makes an Answer from a decoded modelOutput; any member may be absent or null
     read_plain: decodes and reads a modelOutput of the usual shape in one step, several times as
         fast as `read`; None for any other shape, and if there are images. It returns what `read`
@@ -131,6 +136,7 @@ class Family:
     roles: tuple[str, ...] | None = None
     put_tools: PutTools | None = None
     ways: tuple[Way, ...] = ()
+    chat_builder: ChatBuilder | None = None
 
     def way_of(self, bare_model_id: str) -> Way | None:
         """Return how a model is asked for an answer of a shape; None if it cannot be."""
@@ -144,10 +150,14 @@ class Family:
         """Return how an answer ended."""
         return self.endings.of(answer.stop_reason)
 
-    def build(self, request: RequestConfig, bare_model_id: str) -> dict[str, Any]:
+    def build(
+        self, request: RequestConfig, bare_model_id: str, turns: Turns = ()
+    ) -> dict[str, Any]:
         """Return the body template of a request to a model.
 
-        Raises ConfigError for an option that the family or this model does not take.
+        turns: the earlier turns of a conversation, whose next question is the prompt
+        Raises ConfigError for an option that the family or this model does not take, and for turns
+        if its body has no place for them.
         """
         if not self.takes_media:
             refuse(request, self.name, "images", "documents")
@@ -155,12 +165,20 @@ class Family:
         refuse(request, self.name, *(name for name in EXTRA_OPTIONS if name not in taken))
         if self.put_tools is None:
             refuse(request, self.name, "tools")
-        body = self.builder(request)
+        body = self._with_turns(request, turns) if turns else self.builder(request)
         if self.think is not None and request.thinking is not None:
             body = self.think(body, request.thinking, bare_model_id)
         if self.put_tools is None or not request.tools:
             return body
         return self.put_tools(body, request.tools, request.tool_choice or AUTO)
+
+    def _with_turns(self, request: RequestConfig, turns: Turns) -> dict[str, Any]:
+        if self.chat_builder is None:
+            raise ConfigError(
+                f"models of the family {self.name} take one question, and no earlier turns; use "
+                "Converse for a conversation"
+            )
+        return self.chat_builder(request, turns)
 
 
 NO_ANSWER = Answer()

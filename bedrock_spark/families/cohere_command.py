@@ -32,6 +32,7 @@ from bedrock_spark.families.base import (
     without_none,
 )
 from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.turns import Turns, spoken
 
 
 def build_command(request: RequestConfig) -> dict[str, Any]:
@@ -40,10 +41,12 @@ def build_command(request: RequestConfig) -> dict[str, Any]:
     return {"prompt": prompt_of(request), **_options(request)}
 
 
-def build_command_r(request: RequestConfig) -> dict[str, Any]:
+def build_command_r(request: RequestConfig, turns: Turns = ()) -> dict[str, Any]:
     """Build a Command R body. The API calls the system prompt `preamble`."""
-    system = without_none({"preamble": request.system})
-    return {"message": prompt_of(request), **system, **_options(request)}
+    roles = {"user": "USER", "assistant": "CHATBOT"}
+    earlier = [{"role": roles[role], "message": text} for role, text in spoken(turns)]
+    more = without_none({"preamble": request.system, "chat_history": earlier})
+    return {"message": prompt_of(request), **more, **_options(request)}
 
 
 def _options(request: RequestConfig) -> dict[str, Any]:
@@ -118,4 +121,5 @@ COMMAND_R = Family(
     extras=("top_k", "seed"),
     read_chunk=read_command_r,
     endings=_ENDINGS,
+    chat_builder=build_command_r,
 )

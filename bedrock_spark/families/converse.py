@@ -42,6 +42,7 @@ from bedrock_spark.families.base import (
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.plain_answers import read_converse
+from bedrock_spark.families.turns import Turns, spoken
 from bedrock_spark.families.usage import converse_usage
 from bedrock_spark.families.ways import ANSWER, CLAUDE, CLAUDE_5, OPEN_WEIGHT, Way
 from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
@@ -50,7 +51,7 @@ from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
 _OWN_THINKING = re.compile(r"anthropic\.|amazon\.nova-2-|openai\.gpt-oss-|qwen\.|deepseek\.")
 
 
-def build_with(request: RequestConfig, media: MediaRules) -> dict[str, Any]:
+def build_with(request: RequestConfig, media: MediaRules, turns: Turns = ()) -> dict[str, Any]:
     """Build a Converse request. Its images and documents follow the rules in `media`."""
     inference = without_none(
         {
@@ -61,9 +62,10 @@ def build_with(request: RequestConfig, media: MediaRules) -> dict[str, Any]:
         }
     )
     content = [*MediaBlocks.of(request, media), {"text": prompt_of(request)}]
+    earlier = [{"role": role, "content": [{"text": text}]} for role, text in spoken(turns)]
     return without_none(
         {
-            "messages": [{"role": "user", "content": content}],
+            "messages": [*earlier, {"role": "user", "content": content}],
             "system": [{"text": request.system}] if request.system is not None else None,
             "inferenceConfig": inference,
         }
@@ -86,9 +88,9 @@ def think(body: dict[str, Any], thinking: ThinkingConfig, model_id: str) -> dict
     return {**body, "outputConfig": {**body.get("outputConfig", {}), "effort": thinking.effort}}
 
 
-def build(request: RequestConfig) -> dict[str, Any]:
+def build(request: RequestConfig, turns: Turns = ()) -> dict[str, Any]:
     """Build a Converse request."""
-    return build_with(request, MEDIA)
+    return build_with(request, MEDIA, turns)
 
 
 def put_schema(body: Json, schema: Json) -> dict[str, Any]:
@@ -219,4 +221,5 @@ FAMILY = Family(
         Way(_TEXT_FORMAT, OPEN_WEIGHT, put_schema, by_default=True),
         Way(_TEXT_FORMAT, _MAY_HAVE, put_schema),
     ),
+    chat_builder=build,
 )

@@ -44,21 +44,25 @@ from bedrock_spark.families.base import (
     without_none,
 )
 from bedrock_spark.families.plain_chat import chat_reader
+from bedrock_spark.families.turns import Turns, refuse_tokens_in
 from bedrock_spark.families.usage import openai_usage
 
 # Special characters: the bars are U+FF5C, not |, and the low lines are U+2581, not _.
 _BEGIN = "<\uff5cbegin\u2581of\u2581sentence\uff5c>"
 _USER = "<\uff5cUser\uff5c>"
 _ASSISTANT = "<\uff5cAssistant\uff5c>"
+_END = "<\uff5cend\u2581of\u2581sentence\uff5c>"
 
 
-def build_r1(request: RequestConfig) -> dict[str, Any]:
+def build_r1(request: RequestConfig, turns: Turns = ()) -> dict[str, Any]:
     """Build a body with the prompt in R1's template."""
     refuse(request, "deepseek_r1", "system")
     refuse_tokens(request, "deepseek_r1", _BEGIN, _USER, _ASSISTANT)
+    refuse_tokens_in(turns, "deepseek_r1", _BEGIN, _USER, _ASSISTANT, _END)
+    earlier = "".join(f"{_USER}{t.question}{_ASSISTANT}{t.answer}{_END}" for t in turns)
     return without_none(
         {
-            "prompt": f"{_BEGIN}{_USER}{prompt_of(request)}{_ASSISTANT}<think>\n",
+            "prompt": f"{_BEGIN}{earlier}{_USER}{prompt_of(request)}{_ASSISTANT}<think>\n",
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
@@ -108,6 +112,7 @@ R1 = Family(
     tag=ReasoningTag("think", is_open=True),
     max_temperature=1,
     endings=chat.ENDINGS,
+    chat_builder=build_r1,
 )
 V3 = Family(
     "deepseek_v3",
@@ -121,4 +126,5 @@ V3 = Family(
     endings=chat.ENDINGS,
     put_tools=chat.put_tools,
     ways=chat.WAYS,
+    chat_builder=chat.build,
 )

@@ -18,11 +18,12 @@ from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.families import openai_chat as chat
 from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag, refuse_thinking
 from bedrock_spark.families.plain_chat import chat_reader
+from bedrock_spark.families.turns import Turns
 
 
-def build(request: RequestConfig) -> dict[str, Any]:
+def build(request: RequestConfig, turns: Turns = ()) -> dict[str, Any]:
     """Build a chat body."""
-    return chat.build(request, limit="max_completion_tokens")
+    return chat.build(request, turns, limit="max_completion_tokens")
 
 
 def think(body: dict[str, Any], thinking: ThinkingConfig, model_id: str) -> dict[str, Any]:
@@ -49,4 +50,5 @@ FAMILY = Family(
     endings=chat.ENDINGS,
     put_tools=chat.put_tools,
     ways=chat.WAYS,
+    chat_builder=build,
 )

@@ -21,4 +21,5 @@ FAMILY = Family(
     read_chunk=chat.read_chunk,
     endings=chat.ENDINGS,
     max_temperature=2,
+    chat_builder=chat.build,
 )

@@ -30,6 +30,7 @@ from bedrock_spark.families.base import (
 )
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.plain_texts import read_llama
+from bedrock_spark.families.turns import Turns, refuse_tokens_in, spoken
 
 BEGIN = "<|begin_of_text|>"
 
@@ -43,15 +44,18 @@ class Template:
     after_role: str
     end: str
 
-    def build(self, request: RequestConfig) -> dict[str, Any]:
+    def build(self, request: RequestConfig, turns: Turns = ()) -> dict[str, Any]:
         """Build a body with the prompt in the template."""
         refuse(request, self.family, "stop")
-        refuse_tokens(request, self.family, BEGIN, self.before_role, self.after_role, self.end)
+        tokens = BEGIN, self.before_role, self.after_role, self.end
+        refuse_tokens(request, self.family, *tokens)
+        refuse_tokens_in(turns, self.family, *tokens)
         system = "" if request.system is None else self._turn("system", request.system)
+        earlier = "".join(self._turn(role, text) for role, text in spoken(turns))
         user = self._turn("user", prompt_of(request))
         return without_none(
             {
-                "prompt": f"{BEGIN}{system}{user}{self._header('assistant')}",
+                "prompt": f"{BEGIN}{system}{earlier}{user}{self._header('assistant')}",
                 "max_gen_len": request.max_tokens,
                 "temperature": request.temperature,
                 "top_p": request.top_p,
@@ -92,6 +96,7 @@ def _family(template: Template) -> Family:
         endings=_ENDINGS,
         max_temperature=1,
         converse_images=re.compile(r"meta\.llama(3-2-(11|90)b|4)-.*"),
+        chat_builder=template.build,
     )
 
 

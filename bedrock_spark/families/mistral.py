@@ -40,16 +40,21 @@ from bedrock_spark.families.base import (
 )
 from bedrock_spark.families.plain_chat import chat_reader
 from bedrock_spark.families.plain_texts import read_mistral
+from bedrock_spark.families.turns import Turns, refuse_tokens_in
 from bedrock_spark.families.ways import forced_tool
 
+_TOKENS = "<s>", "</s>", "[INST]", "[/INST]"
 
-def build_instruct(request: RequestConfig) -> dict[str, Any]:
+
+def build_instruct(request: RequestConfig, turns: Turns = ()) -> dict[str, Any]:
     """Build a body with the prompt in the instruct template."""
-    refuse_tokens(request, "mistral_instruct", "<s>", "</s>", "[INST]", "[/INST]")
+    refuse_tokens(request, "mistral_instruct", *_TOKENS)
+    refuse_tokens_in(turns, "mistral_instruct", *_TOKENS)
     system = "" if request.system is None else f"{request.system}\n\n"
+    earlier = "".join(f"{t.question} [/INST] {t.answer}</s>[INST] " for t in turns)
     return without_none(
         {
-            "prompt": f"<s>[INST] {system}{prompt_of(request)} [/INST]",
+            "prompt": f"<s>[INST] {system}{earlier}{prompt_of(request)} [/INST]",
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
@@ -67,10 +72,10 @@ def read_instruct(output: Json) -> Answer:
     )
 
 
-def build_chat(request: RequestConfig) -> dict[str, Any]:
+def build_chat(request: RequestConfig, turns: Turns = ()) -> dict[str, Any]:
     """Build a chat body."""
     refuse(request, "mistral_chat", "stop")
-    return chat.build(request)
+    return chat.build(request, turns)
 
 
 def put_tools(body: Json, tools: Sequence[ToolConfig], choice: str) -> dict[str, Any]:
@@ -102,6 +107,7 @@ INSTRUCT = Family(
     read_chunk=read_instruct,
     endings=chat.ENDINGS,
     max_temperature=1,
+    chat_builder=build_instruct,
 )
 CHAT = Family(
     "mistral_chat",
@@ -116,4 +122,5 @@ CHAT = Family(
     ),
     put_tools=put_tools,
     ways=_WAYS,
+    chat_builder=build_chat,
 )

@@ -32,6 +32,7 @@ from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.families import converse
 from bedrock_spark.families.base import Family, ModelLimits, refuse_thinking
 from bedrock_spark.families.plain_answers import read_converse
+from bedrock_spark.families.turns import Turns
 from bedrock_spark.families.ways import forced_tool
 
 PATTERN = re.compile(r"amazon\.nova-(2-)?(micro|lite|pro|premier|omni)-.*")
@@ -40,9 +41,9 @@ TEXT_ONLY = re.compile(r"amazon\.nova-micro-.*")
 MEDIA = dataclasses.replace(converse.MEDIA, max_images=None, max_image_bytes=None)
 
 
-def build(request: RequestConfig) -> dict[str, Any]:
+def build(request: RequestConfig, turns: Turns = ()) -> dict[str, Any]:
     """Build the body: Converse's, and `topK`, which Converse has no place for."""
-    body = converse.build_with(request, MEDIA)
+    body = converse.build_with(request, MEDIA, turns)
     if request.top_k is not None:
         body["inferenceConfig"] = {**body.get("inferenceConfig", {}), "topK": request.top_k}
     return body
@@ -77,4 +78,5 @@ FAMILY = Family(
     roles=("user", "assistant"),
     put_tools=converse.put_tools,
     ways=(forced_tool(converse.put_tools),),
+    chat_builder=build,
 )

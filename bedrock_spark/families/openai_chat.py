@@ -27,17 +27,19 @@ from bedrock_spark.families.base import (
     without_none,
 )
 from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.turns import Turns, text_messages
 from bedrock_spark.families.usage import openai_usage
 from bedrock_spark.families.ways import ANSWER, ANY_MODEL, OPEN_WEIGHT, Way
 
 
-def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
-    """Build a chat with one question. `limit` is the key of the most tokens of an answer."""
-    system = {"role": "system", "content": request.system} if request.system is not None else None
+def build(request: RequestConfig, turns: Turns = (), limit: str = "max_tokens") -> dict[str, Any]:
+    """Build a chat. `limit` is the key of the most tokens of an answer."""
+    has_system = request.system is not None
+    system = [{"role": "system", "content": request.system}] if has_system else []
     user = {"role": "user", "content": prompt_of(request)}
     return without_none(
         {
-            "messages": [m for m in (system, user) if m is not None],
+            "messages": [*system, *text_messages(turns), user],
             limit: request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,

@@ -51,4 +51,5 @@ FAMILY = Family(
     converse_images=re.compile(r".*-vl-.*"),
     put_tools=chat.put_tools,
     ways=chat.WAYS,
+    chat_builder=chat.build,
 )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bedrock_spark.aws.errors import AWS_FAILURES, invoke_error
-from bedrock_spark.aws.protocols import RuntimeClient
+from bedrock_spark.aws.protocols import Reply, RuntimeClient
 from bedrock_spark.aws.retry import retry_invoke
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import FallbackConfig
@@ -73,11 +73,15 @@ class InvokeOptions:
 
 
 class Answered(NamedTuple):
-    """An answer as compact JSON, and the service tier that gave it, if the reply says so."""
+    """An answer as compact JSON, and the service tier that gave it, if the reply says so.
+
+    counted: the tokens of request and answer by the headers of the reply; None for what they lack
+    """
 
     output: bytes
     tier: str | None
     seconds: float = 0.0
+    counted: tuple[int | None, int | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ class ModelCaller:
             raise InvokeRecordError(
                 "the model's answer is not JSON", error_code=424, error_type=NOT_JSON
             ) from None
-        return Answered(output, reply.get("serviceTier"))
+        return Answered(output, reply.get("serviceTier"), counted=_counted(reply))
 
     def _converse(self, body: bytes, options: InvokeOptions) -> Answered:
         reply = self.client.converse(**self.conversation(body, options))
@@ -207,6 +211,22 @@ def converse_request(client: RuntimeClient, body: bytes) -> dict[str, Any]:
     shape = client.meta.service_model.operation_model("Converse").input_shape
     request: dict[str, Any] = _with_bytes(msgspec.json.decode(body), shape)
     return request
+
+
+def _counted(reply: Reply) -> tuple[int | None, int | None]:
+    """Return the counts in the headers of InvokeModel; None for 0, and if there are none.
+
+    Some models count their tokens only there. The service model does not list these headers;
+    public code (litellm) reads them.
+    """
+    headers = (reply.get("ResponseMetadata") or {}).get("HTTPHeaders") or {}
+    given, made = (
+        headers.get(f"x-amzn-bedrock-{what}-token-count", "") for what in ("input", "output")
+    )
+    return (
+        int(given) or None if given.isdecimal() else None,
+        int(made) or None if made.isdecimal() else None,
+    )
 
 
 def _takes_metadata(client: RuntimeClient) -> bool:

@@ -31,14 +31,18 @@ from bedrock_spark.outputs.lines import replace_half_characters
 _CONNECTION_ERRORS = (HTTPError, ParserError, OSError)
 
 
-def stream_answer(caller: ModelCaller, body: bytes) -> Iterator[Answer]:
+def stream_answer(
+    caller: ModelCaller, body: bytes, chunks: list[Json] | None = None
+) -> Iterator[Answer]:
     """Yield the pieces of the answer to a body. Their counts of tokens are totals so far.
+
+    chunks: gets the decoded chunks of the answer, each before its pieces are yielded
 
     Before the first piece it raises the errors of `ModelCaller.ask`, and NotStreamedError if the
     model answers only without a stream. After it, it raises AnswerCutOffError.
     """
     first_pieces, rest = retry_invoke(caller.clock, caller.attempts, caller.until)(
-        _begin, caller, body
+        _begin, caller, body, [] if chunks is None else chunks
     )
     yield from first_pieces
     try:
@@ -49,9 +53,12 @@ def stream_answer(caller: ModelCaller, body: bytes) -> Iterator[Answer]:
         ) from None
 
 
-def _begin(caller: ModelCaller, body: bytes) -> tuple[list[Answer], Iterator[Answer]]:
+def _begin(
+    caller: ModelCaller, body: bytes, chunks: list[Json]
+) -> tuple[list[Answer], Iterator[Answer]]:
     """Return the pieces up to the first that can be shown, and an iterator over the rest."""
-    pieces = _pieces(caller, body)
+    chunks.clear()  # those of an attempt that failed
+    pieces = _pieces(caller, body, chunks)
     first_pieces: list[Answer] = []
     for piece in pieces:
         first_pieces.append(piece)
@@ -60,19 +67,25 @@ def _begin(caller: ModelCaller, body: bytes) -> tuple[list[Answer], Iterator[Ans
     return first_pieces, pieces
 
 
-def _pieces(caller: ModelCaller, body: bytes) -> Iterator[Answer]:
+def _pieces(caller: ModelCaller, body: bytes, chunks: list[Json]) -> Iterator[Answer]:
     """Yield the pieces of an answer.
 
     Raises InvokeRetryableError if the stream ends without a stop reason: then it broke off.
     """
     is_whole = False
-    for piece in read_chunks(caller.family, _chunks(caller, body)):
+    for piece in read_chunks(caller.family, _noted(_chunks(caller, body), chunks)):
         is_whole = is_whole or piece.stop_reason is not None
         yield piece
     if not is_whole:
         raise InvokeRetryableError(
             "the stream ended before the model did", error_code=503, error_type="EndOfStream"
         )
+
+
+def _noted(stream: Iterator[Json], chunks: list[Json]) -> Iterator[Json]:
+    for chunk in stream:
+        chunks.append(chunk)
+        yield chunk
 
 
 def _chunks(caller: ModelCaller, body: bytes) -> Iterator[Json]:

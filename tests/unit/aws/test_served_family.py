@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.aws.model_family import served_family
+from bedrock_spark.aws.model_family import served_family, served_model
 from bedrock_spark.errors import ConfigError, ProvisionedModelError
 from tests.unit.fakes import ACCOUNT, CLAUDE_MODEL, PROVISIONED, CannedHttp, FakeClock, aws_failure
 
@@ -89,3 +89,45 @@ def test_an_unknown_family_is_an_error(bedrock: Any, canned: Canned, clock: Fake
     canned(bedrock, throughput("amazon.nova-reel-v1:0"))
     with pytest.raises(ConfigError, match=r"the family of .*/amazon\.nova-reel-v1:0 is not known$"):
         served_family(AWS, PROVISIONED, clock)
+
+
+def test_a_served_model_has_its_base(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """A throughput's is the model that it serves, which has the prices and options."""
+    plain = served_model(AWS, CLAUDE_MODEL, clock)
+    assert (plain.base, plain.family.name, plain.note) == (CLAUDE_MODEL, "anthropic", None)
+    canned(bedrock, throughput("amazon.nova-lite-v1:0"))
+    bought = served_model(AWS, PROVISIONED, clock)
+    assert (bought.id, bought.base) == (PROVISIONED, foundation("amazon.nova-lite-v1:0"))
+    assert (bought.family.name, bought.note) == ("nova", None)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "reply"),
+    [
+        ("us.xai.grok-4.7", None),
+        ("writer.palmyra-x5-v1:0", None),
+        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:imported-model/abcdefghijkl", None),
+        (PROFILE, aws_failure("AccessDeniedException", 403, "no")),
+        (PROVISIONED, throughput("writer.palmyra-x5-v1:0")),
+    ],
+)
+def test_a_model_of_no_known_family_is_asked_by_converse(
+    bedrock: Any, canned: Canned, clock: FakeClock, model_id: str, reply: Any
+) -> None:
+    """Whether its id has no family, or hides it and the service does not tell. The note says so."""
+    canned(bedrock, *([] if reply is None else [reply]))
+    model = served_model(AWS, model_id, clock)
+    assert model.family.name == "converse"
+    assert model.note == f"no family is known for {model.base}, so it is asked by Converse"
+
+
+def test_a_model_that_does_not_chat_is_not_asked_by_converse(
+    bedrock: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """Converse would refuse it. The message says what it does."""
+    said = "makes videos, and no family builds its requests"
+    with pytest.raises(ConfigError, match=said):
+        served_model(AWS, "amazon.nova-reel-v1:0", clock)
+    canned(bedrock, throughput("amazon.nova-reel-v1:0"))
+    with pytest.raises(ConfigError, match=said):
+        served_model(AWS, PROVISIONED, clock)
