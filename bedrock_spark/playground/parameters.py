@@ -50,7 +50,7 @@ class _Known:
     sample: Any
 
 
-_TOOL = {"name": "tool", "input_schema": {"type": "object"}}
+_TOOL = {"name": "tool", "input_schema": {"type": "object", "properties": {}}}
 _KNOWN = (
     _Known(Parameter("system", "System prompt", "long", "What the model is told first"), "x"),
     _Known(
@@ -65,7 +65,9 @@ _KNOWN = (
         Parameter("temperature", "Temperature", "number", "0: nearly the same answer each time"),
         0.5,
     ),
-    _Known(Parameter("top_p", "Top p", "number", "The share of likely words", least=0, most=1), 0.5),
+    _Known(
+        Parameter("top_p", "Top p", "number", "The share of likely words", least=0, most=1), 0.5
+    ),
     _Known(Parameter("top_k", "Top k", "whole", "The number of likely words", least=0), 5),
     _Known(Parameter("stop", "Stop at", "lines", "One text a line; the answer ends there"), ("x",)),
     _Known(
@@ -148,8 +150,6 @@ def _limited(parameter: Parameter, family: Family, bare_model_id: str) -> Parame
 
 def _with(parameter: Parameter, **changes: Any) -> Parameter:
     return Parameter(**{**vars(parameter), **changes})
-
-
 
 
 def option_of(parameter: Parameter, text: str) -> Any:
