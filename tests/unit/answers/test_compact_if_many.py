@@ -1,4 +1,4 @@
-"""A run merges small files if many have the same hashes, and deletes none; one does it at a time."""
+"""A run merges small files if many have the same hashes; it deletes none."""
 
 from __future__ import annotations
 
