@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from bedrock_spark.run_folder.ledger import Ledger, LedgerState
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+log = logging.getLogger(__name__)
 
 
 class Finishing(OpenedRun):
@@ -115,7 +118,15 @@ class Finishing(OpenedRun):
             out_of_money = self._fallback is not None and self._fallback.out_of_money
             if partial or not out_of_money:
                 self.publish(spark, reconciled, partial)
-            self._keep(spark, reconciled)
+            try:
+                self._keep(spark, reconciled)
+            except Exception as exc:
+                # The report is due all the same, and so is what else ends the run.
+                self.report(reconciled)
+                if not out_of_money:
+                    raise
+                log.warning("%s: its answers could not be kept: %s", self.run.storage.uri, exc)
+                self._refuse_out_of_money()
             report = self.report(reconciled)
             if report.state == DONE:
                 delete_cost_profiles(self.run, self.clock)
@@ -123,11 +134,13 @@ class Finishing(OpenedRun):
         return report
 
     def _keep(self, spark: SparkSession, reconciled: Sequence[ReconciledShard]) -> None:
-        """Add the answers to the store of answers, if the config has one."""
+        """Add the answers to the store of answers, and to its copy, if the config has them."""
         answers = self.run.config.answers
         if answers is None or not answers.is_written:
             return
+        from bedrock_spark.spark.keep.copy import copy_answers
         from bedrock_spark.spark.keep.stage import keep_answers
 
         with self._reporter.timed("keep"):
             keep_answers(spark, self.run, reconciled, self.observe)
+            copy_answers(spark, self.run.config, self.run.aws, self.clock, self.observe)
