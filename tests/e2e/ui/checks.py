@@ -17,7 +17,8 @@ _MARK = """(controls) => {
     for (const e of document.querySelectorAll(controls)) {
         const box = e.getBoundingClientRect();
         const seen = box.width > 0 && box.height > 0 && !e.disabled && e.tabIndex >= 0
-            && getComputedStyle(e).visibility !== 'hidden' && !e.closest('[inert]');
+            && getComputedStyle(e).visibility !== 'hidden' && !e.closest('[inert]')
+            && e.checkVisibility(); // what is in a closed <details> is not seen
         const radio = e.type === 'radio' && !e.checked;
         if (seen && !radio) e.dataset.control = String(marked++);
     }
