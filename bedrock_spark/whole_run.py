@@ -12,12 +12,14 @@ from bedrock_spark.check import check_config
 from bedrock_spark.check_stages import Stage, Stages, check_stages
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
+from bedrock_spark.config_file import open_config
 from bedrock_spark.errors import ConfigError, RowsWarning
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.planning import Plan
 from bedrock_spark.planning.agreement import agreement_on
 from bedrock_spark.preview.options import MAX_COST, PreviewOptions
 from bedrock_spark.preview.preview_run import preview_rows
+from bedrock_spark.preview.rows import SparkRows
 from bedrock_spark.preview.values import Preview
 from bedrock_spark.preview.words import closing_sentence, estimate_line, summary_rows
 from bedrock_spark.progress import Observer, ignore_progress
@@ -55,7 +57,7 @@ def run(
     """
     with automatic_screen(observe is True) as screen:
         observer = observe if callable(observe) else screen or ignore_progress
-        agreement = None if plan is None else agreement_on(plan)
+        config, agreement = open_config(config), None if plan is None else agreement_on(plan)
         stages = check_stages(config) if agreement is None else None
         if stages is not None:
             pipeline, problem = _run_stages(spark, df, stages, observer)
@@ -177,7 +179,7 @@ def _previewed(
             for text in texts:
                 print(text, file=sys.stdout if is_notebook() else sys.stderr)
 
-    found, first = preview_rows(
+    found, rows = preview_rows(
         *(spark, frame, config, options),
         names=("ask",),
         on_estimate=lambda estimates, _: say(estimate_line(estimates[0], model_id)),
@@ -198,7 +200,8 @@ def _previewed(
         for row in found.previews[0].rows
     ]
     ddl = ", ".join([_PREVIEWED, *parsed, _TOKENS])
-    return first.with_columns(ddl, values, config.results.prefix)
+    assert isinstance(rows, SparkRows)  # they are those of a DataFrame
+    return rows.first.with_columns(ddl, values, config.results.prefix)
 
 
 def _show_in_notebook(found: Preview) -> None:

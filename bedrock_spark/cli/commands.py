@@ -77,6 +77,10 @@ _COMMANDS = {
         "list_runs:list_runs",
         "List the runs below a prefix with their state, rows and cost, the newest first.",
     ),
+    "ui": (
+        "ui:ui",
+        "Open a local page: runs and their records, a playground for models, the rows of a config.",
+    ),
     "clean": (
         "clean:clean_command",
         "Delete what finished runs no longer need: requests, answers, jobs.",

@@ -9,6 +9,7 @@ MODULES = {
     "emulator": ("bedrock_emulator", "moto", "flask", "flask_cors", "werkzeug", "hypercorn"),
     "spark": ("pyspark",),
     "cluster": ("pandas", "pyarrow"),
+    "ui": ("waitress",),  # its others are those of other extras
 }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config, TokenPrices
@@ -33,7 +33,7 @@ from bedrock_spark.preview.values import AnsweredRow
 from bedrock_spark.schema import parse_ddl
 
 if TYPE_CHECKING:
-    from bedrock_spark.invoke.kept_calls import CallKeeper, KeptCall
+    from bedrock_spark.invoke.kept_calls import KeptCall
 
 # No call for a row is repeated after this time since its first one.
 _RETRY_SECONDS = 180.0
@@ -54,6 +54,18 @@ class Question:
     most: Decimal | None
 
 
+class Keeper(Protocol):
+    """Takes the answers of calls; see `invoke.kept_calls.CallKeeper`."""
+
+    def add(self, body: bytes, output: bytes, at: float, record_id: str | None = None) -> None:
+        """Add an answer. at: when it was given, in seconds since the epoch"""
+        ...
+
+    def write(self, now: float) -> int:
+        """Keep what was added; return how many answers. Raises AnswerStoreError."""
+        ...
+
+
 @dataclass
 class Asker:
     """Asks the rows of one config, and reads, judges and counts the answers as a run does.
@@ -66,7 +78,7 @@ class Asker:
     caller: ModelCaller
     price: TokenPrices | None
     image_price: Decimal | None
-    keeper: CallKeeper | None = None
+    keeper: Keeper | None = None
     _judge: Judge = field(init=False)
     _names: tuple[str, ...] = field(init=False)
 

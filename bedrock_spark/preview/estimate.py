@@ -26,9 +26,16 @@ def input_tokens_of(
     aws: AwsSettings,
     bodies: Sequence[bytes],
     observe: Observer = ignore_progress,
+    *,
+    asks_service: bool = True,
 ) -> list[int]:
-    """Return the input tokens of each body: as the service counts them, else an upper bound."""
+    """Return the input tokens of each body: as the service counts them, else an upper bound.
+
+    asks_service: whether the service is asked at all
+    """
     bounds = [math.ceil(len(body) / LEAST_BYTES_PER_TOKEN) for body in bodies]
+    if not asks_service:
+        return bounds
     model_id = bare_model_id(config.model.id)
     counts = count_tokens(aws, model_id, family_of(config), bodies, observe)
     if counts is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from bedrock_spark.config.row_choice import RowChoice
+
 ROWS, CONCURRENCY, MAX_COST = 20, 5, Decimal(1)
 
 
@@ -14,6 +16,7 @@ class PreviewOptions:
 
     rows: how many; where: a condition of Spark SQL on the columns, which chooses them
     max_cost: dollars; concurrency: calls at a time
+    limit_name: what messages call the limit
     has_prompts: whether the bodies are kept; has_whole: whether the whole is estimated
     """
 
@@ -23,3 +26,9 @@ class PreviewOptions:
     concurrency: int = CONCURRENCY
     has_prompts: bool = False
     has_whole: bool = True
+    limit_name: str = "--max-cost"
+
+    @property
+    def choice(self) -> RowChoice:
+        """Return which rows are asked."""
+        return RowChoice(self.rows, self.where)

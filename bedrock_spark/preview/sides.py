@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.preview.options import PreviewOptions
+from bedrock_spark.preview.rows import PreviewRows, rows_by_spark, use_rows
 from bedrock_spark.preview.values import AnsweredRow
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.run_folder.run import without_folder
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from bedrock_spark.invoke.kept_calls import KeptCall
-    from bedrock_spark.spark.prepare.first_rows import FirstRows, RenderedRow
+    from bedrock_spark.spark.prepare.row_rendering import RenderedRow
 
 
 @dataclass
 class Side:
     """One config, and its rows as far as they are answered, by number.
 
-    kept: the answers of the store, by body
+    kept: the answers of the store, by body; they are not asked
+    wanted: the numbers of the rows to ask; None for all
     """
 
     name: str
@@ -40,6 +42,7 @@ class Side:
     answered: dict[int, AnsweredRow] = field(default_factory=dict)
     tokens: list[int] = field(default_factory=list)
     kept: dict[bytes, KeptCall] = field(default_factory=dict)
+    wanted: frozenset[int] | None = None
 
     @property
     def model_id(self) -> str:
@@ -73,6 +76,12 @@ class Side:
         bodies = (row.line.body for row in self.rendered if row.line is not None)
         self.kept = find_kept(self.config, self.aws, bodies, now)
 
+    def wanted_rows(self) -> Iterator[tuple[int, RenderedRow]]:
+        """Yield the rows to ask, with their numbers."""
+        for number, row in enumerate(self.rendered, start=1):
+            if self.wanted is None or number in self.wanted:
+                yield number, row
+
     def groups(self) -> list[tuple[tuple[int, ...], bytes]]:
         """Return the bodies to ask, each with the numbers of the rows that get its answer.
 
@@ -80,11 +89,17 @@ class Side:
         """
         found: dict[tuple[int, bytes], tuple[int, ...]] = {}
         is_shared = self.config.shares_records
-        for number, row in enumerate(self.rendered, start=1):
+        for number, row in self.wanted_rows():
             if row.line is not None and row.line.body not in self.kept:
                 key = (0 if is_shared else number, row.line.body)
                 found[key] = (*found.get(key, ()), number)
         return [(rows, body) for (_, body), rows in found.items()]
+
+
+def side_of(name: str, config: Config, clock: Clock) -> Side:
+    """Return the side of a config that was checked. Its rows are not rendered yet."""
+    known, aws = without_folder(config, clock)
+    return Side(name, known, aws, list_prices(known))
 
 
 def open_sides(
@@ -97,22 +112,26 @@ def open_sides(
     clock: Clock,
     *,
     is_checked: bool = True,
-) -> tuple[list[Side], FirstRows]:
-    """Check the configs, read the first rows, and render them by each config."""
+) -> tuple[list[Side], PreviewRows]:
+    """Check the configs, read the first rows, and render them by each config.
+
+    spark: a function that returns a session is only called if Spark is needed
+    """
     configs = [check_config(each) for each in (config, compare) if each is not None]
     # The rows of both sides are the same: those of the first config.
     same = [each.model_copy(update={"source": configs[0].source}) for each in configs]
-    sides = []
-    for name, each in zip(names, same, strict=False):
-        known, aws = without_folder(each, clock)
-        sides.append(Side(name, known, aws, list_prices(known)))
-    from bedrock_spark.spark.errors import stage_errors
-    from bedrock_spark.spark.prepare.first_rows import read_first_rows
-
-    session = spark(configs[0]) if callable(spark) else spark
+    sides = [side_of(name, each, clock) for name, each in zip(names, same, strict=False)]
     own = sides[0]
-    with stage_errors("preview"):
-        first = read_first_rows(session, own.config, own.aws, df, options.rows, options.where)
+
+    def render(rows: PreviewRows) -> None:
         for side in sides:
-            side.rendered = first.rendered(side.config, is_checked=is_checked)
-    return sides, first
+            side.rendered = rows.rendered(side.config, is_checked=is_checked)
+
+    if df is None and callable(spark):
+        return sides, use_rows(
+            own.config, own.aws, options.choice, render, lambda _: spark(configs[0])
+        )
+    session = spark(configs[0]) if callable(spark) else spark
+    rows = rows_by_spark(session, own.config, own.aws, options.choice, df)
+    render(rows)
+    return sides, rows

@@ -49,3 +49,9 @@ class RangeFile(io.RawIOBase):
         data = self._storage.read_range(self._key, self._place, stop, self._version)
         self._place += len(data)
         return data
+
+    def readinto(self, buffer: memoryview | bytearray) -> int:  # type: ignore[override]
+        """Fill a buffer, as far as the object has bytes; return how many. io's buffers call it."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

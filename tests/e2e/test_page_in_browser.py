@@ -1,51 +1,33 @@
-"""The page of a run in Chromium: at two widths, light and dark.
-
-Skipped if there is no Chromium, which scripts/chromium.sh installs; with
-BEDROCK_SPARK_REQUIRE_BROWSER=1 that is an error.
-"""
+"""The page of a run in Chromium: at two widths, light and dark."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from bedrock_spark import compare
 from bedrock_spark.comparing.page import page_html
 from bedrock_spark.page import Sample, render
 from bedrock_spark.report import Ending
+from tests.browser import PHONE, SCREEN, chromium
 from tests.unit.comparing.doc_runs import write_doc_runs
 from tests.unit.page.numbers import missing_numbers
 from tests.unit.page.reports import FAILED, HOSTILE, jobs_of, report_json
 
 pytestmark = pytest.mark.long
 
-PHONE, SCREEN = 390, 1280
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SAMPLES = (Sample("a1", "ok", HOSTILE + "x" * 900, (HOSTILE, '{"text": "yes"}')),)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chosen = os.environ.get("CHROMIUM")
-    path = next(filter(None, map(shutil.which, (chosen,) if chosen else NAMES)), None)
-    if path is None:
-        why = "there is no Chromium on the PATH; scripts/chromium.sh installs it"
-        if os.environ.get("BEDROCK_SPARK_REQUIRE_BROWSER") == "1":
-            pytest.fail(why)
-        pytest.skip(why)
-    # Chromium's sandbox refuses to work for root, whom a container often runs as.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

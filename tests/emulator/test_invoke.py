@@ -25,12 +25,10 @@ from bedrock_spark.run_folder.manifest import RunManifest, Shard, manifest_json
 from bedrock_spark.run_folder.run import begin_run, open_run
 from bedrock_spark.shards.buckets import bucket_of
 from bedrock_spark.shards.record_ids import record_id
+from tests.docs import ROOT
 
 from .kit import CLAUDE, CLAUDE_MODEL, ROLE, Kit, ask
 
-ROOT = Path(__file__).parents[2]
-DOC = (ROOT / "docs" / "invoke.md").read_text("utf-8")
-README = (ROOT / "README.md").read_text("utf-8")
 TEXT_MODELS = [
     CLAUDE,
     "amazon.nova-lite-v1:0",
@@ -47,7 +45,6 @@ TEXT_MODELS = [
     "us.deepseek.r1-v1:0",
     "deepseek.v3-v1:0",
 ]
-PLACEHOLDER = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefghij12"
 TOOK = re.compile(
     r"tokens: (\d+) in, (\d+) out; \S+; (\$0\.\d+; )?first piece after \d\.\d s, all after .* s\n"
 )
@@ -453,51 +450,18 @@ def test_control_c_ends_it_quietly(local: Kit) -> None:
     assert process.returncode == 130
 
 
-def commands(name: str) -> list[list[str]]:
-    """Return the commands of an example in docs/invoke.md, or those of the README, as words."""
-    if name == "README":
-        lines = re.findall(r"^bedrock-spark invoke .*", README, re.MULTILINE)
-    else:
-        match = re.search(rf"<!-- example: {name} -->\n```bash\n(.*?)```", DOC, re.DOTALL)
-        assert match is not None
-        lines = match[1].strip().split("\n")
-    return [shlex.split(line) for line in lines]
-
-
-@pytest.mark.parametrize("name", ["prompt", "chat", "pictures", "config", "record", "README"])
-def test_the_examples_of_the_docs_work(
-    local: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """As they are shown: only the bucket, the ARN, the file and the id are replaced."""
-    monkeypatch.chdir(tmp_path)
-    config = tmp_path / "tickets.yaml"
-    config.write_text(json.dumps(config_values(local)))
-    replacements = {
-        PLACEHOLDER: provision(local, "amazon.nova-lite-v1:0"),
-        "tickets.yaml": str(config),
-        "s3://my-bucket/runs/tickets": prepare(local),
-        "s3://my-bucket/runs/tickets-2026-11": f"s3://{local.bucket}/runs/tickets",
-        "9QQfMq7xTlv": record_id(["T-17"]),
-    }
-    local.local.advance_clock(601)
-    lines = commands(name)
-    assert lines
-    for line in lines:
-        program, command, *words = line
-        assert (program, command) == ("bedrock-spark", "invoke")
-        if "<" in words:
-            words = words[: words.index("<")]
-        result = call(*(replacements.get(word, word) for word in words), stdin="What is a fox?\n")
-        assert result.stdout
-        assert re.search(r"tokens: |\$0\.\d", result.stderr)
-
-
 def test_the_output_that_the_docs_show_is_real(
     local: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a picture and of an embedding, line by line."""
     monkeypatch.chdir(tmp_path)
-    match = re.search(r"<!-- example: pictures -->.*?```text\n(.*?)```", DOC, re.DOTALL)
+    page = (ROOT / "docs" / "invoke.md").read_text("utf-8")
+    match = re.search(r"## Pictures.*?```bash\n(.*?)```\n\n```text\n(.*?)```", page, re.DOTALL)
     assert match is not None
-    printed = [call(*words[2:]).stdout for words in commands("pictures")]
-    assert "".join(printed) == match[1]
+    lines = [shlex.split(line) for line in match[1].splitlines()]
+    assert [line[:2] for line in lines] == [["bedrock-spark", "invoke"]] * 2
+    assert "".join(call(*line[2:]).stdout for line in lines) == match[2]
+
+
+def test_a_chat_without_a_question_says_so(local: Kit) -> None:
+    assert call("--model", CLAUDE, "--chat").stderr == "nothing was asked\n"

@@ -98,8 +98,7 @@ class _Chat:
         while text is not None and code is None:
             code = self._take(text)
             text = self._read() if code is None else None
-        if self.totals.answers:
-            self._say(self.totals.words)
+        self._say(self.totals.words if self.totals.answers else "nothing was asked")
         return ExitCode.DONE if code is None else code
 
     def _read(self) -> str | None:

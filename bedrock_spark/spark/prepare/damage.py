@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bedrock_spark.spark.prepare.arrow_columns import is_utf8
-from bedrock_spark.spark.prepare.source import SourceColumns
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.templates.body_template import RowRejected
 
 NO_KEY = "is null, so the row has no key"

@@ -6,57 +6,39 @@ batches as in prepare, so every type of column becomes the same JSON.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
 from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config, SourceConfig
-from bedrock_spark.errors import PlanError
+from bedrock_spark.config.row_choice import RowChoice
+from bedrock_spark.errors import ConfigError, PlanError
 from bedrock_spark.families.request_body import body_template, check_columns
-from bedrock_spark.shards.lines import ShardLine, read_line
 from bedrock_spark.shards.plan import SourceSize
 from bedrock_spark.spark.errors import config_errors
 from bedrock_spark.spark.prepare.columns import column_of
-from bedrock_spark.spark.prepare.damage import damaged_rows
-from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
-from bedrock_spark.spark.prepare.render import ANY_ID, render_lines
+from bedrock_spark.spark.prepare.row_rendering import RenderedRow, RenderRows, read_rendered
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
 from bedrock_spark.spark.prepare.source import (
-    SourceColumns,
     read_source,
     reading,
     renamed,
     wanted_rows,
 )
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.prepare.table import SourceTable, open_table
 
-# A longer text of a row is cut: a row may hold a whole document.
-_MAX_CHARACTERS = 500
 # As much of a value says which column is a key, and which one is to be asked about.
 _MAX_SAMPLED = 4_096
 _RENDERED = "line binary, reason string, row_values string"
-
-
-@dataclass(frozen=True)
-class RenderedRow:
-    """One row. line: None if the row is rejected, and then `reason` says why.
-
-    row: its kept columns as plain values, long texts cut
-    """
-
-    row: dict[str, Any]
-    line: ShardLine | None
-    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -97,14 +79,7 @@ class FirstRows:
                 refuse_sample(needed, template.columns, config, self.aws)
             task = RenderRows(config, columns, self.aws)
             made = needed.mapInArrow(task, _RENDERED).collect()
-        return [
-            RenderedRow(
-                json.loads(each["row_values"]),
-                read_line(bytes(each["line"])) if each["line"] is not None else None,
-                each["reason"],
-            )
-            for each in made
-        ]
+        return read_rendered((each["line"], each["reason"], each["row_values"]) for each in made)
 
     def with_columns(
         self, ddl: str, values: Sequence[Sequence[Any]], prefix: str = ""
@@ -142,83 +117,43 @@ def read_first_rows(
     config: Config,
     aws: AwsSettings,
     df: DataFrame | None,
-    count: int,
-    where: str | None = None,
+    choice: RowChoice,
 ) -> FirstRows:
-    """Return the first rows of a config's source, or of `df` as its source.
+    """Return some rows of a config's source, or of `df` as its source.
 
-    where: a condition of Spark SQL on the columns
-    Reads as few partitions as it can. Raises ConfigError and SourceError, and PlanError if there is
-    no row.
+    Of the first rows, reads as few partitions as it can; for rows at random or with certain keys,
+    reads the whole source. Raises ConfigError and SourceError, and PlanError if there is no row.
     """
     with reading(config.source, df):
         table = open_table(spark, config, df, aws)
         full = table.full
-        if where is not None:
+        if choice.where is not None:
             with config_errors("--where"):
-                full = full.where(where)
+                full = full.where(choice.where)
                 _ = full.schema  # over Spark Connect, this asks the server
-        rows = full.take(count)
+        if choice.keys:
+            full = full.where(_has_key(config.source.key, choice.keys))
+        if choice.seed is not None:
+            full = full.orderBy(F.rand(choice.seed))
+        rows = full.take(choice.rows)
     if not rows:
-        conditions = [text for text in (config.source.where, where) if text is not None]
-        what = (
-            f"has no row for which {' and '.join(conditions)} is true"
-            if conditions
-            else ("has no rows")
-        )
+        conditions = choice.said(config.source.where)
+        what = f"has no row for which {conditions}" if conditions else "has no rows"
         raise PlanError(f"source: {what}, so there is nothing to ask")
     return FirstRows(spark, config, aws, df, table, rows)
 
 
-@dataclass(frozen=True)
-class RenderRows:
-    """Render rows to lines; a Python worker does it. The id in every line is the same."""
-
-    config: Config
-    columns: SourceColumns
-    aws: AwsSettings
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield for each row its line or the reason why it has none, and its values as JSON."""
-        with open_objects(self.aws) as objects:
-            template = body_template(self.config, objects.fetch)
-            for batch in batches:
-                for part in with_media(batch, template, objects):
-                    damaged = damaged_rows(part, self.columns)
-                    ids = pa.repeat(ANY_ID, part.num_rows)
-                    max_bytes = self.config.shards.max_bytes
-                    lines, rejected = render_lines(ids, part, template, max_bytes)
-                    reasons = {**rejected, **damaged}
-                    why = [reasons.get(row) for row in range(part.num_rows)]
-                    kept = part.select(list(self.columns.kept)).to_pylist()
-                    written = zip(lines.to_pylist(), why, strict=True)
-                    made = [
-                        [line if reason is None else None for line, reason in written],
-                        [None if each is None else f"{each.column} {each.reason}" for each in why],
-                        [json.dumps(_shown(row), ensure_ascii=False) for row in kept],
-                    ]
-                    kinds = pa.binary(), pa.string(), pa.string()
-                    arrays = [pa.array(v, kind) for v, kind in zip(made, kinds, strict=True)]
-                    yield pa.RecordBatch.from_arrays(arrays, ["line", "reason", "row_values"])
-
-
-def _shown(value: Any) -> Any:
-    """Return a value of Arrow as JSON has it; a long text is cut, and bytes are counted."""
-    if isinstance(value, dict):
-        return {name: _shown(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_shown(item) for item in value]
-    if isinstance(value, bytes):
-        return f"{len(value):,} bytes"
-    if isinstance(value, str):
-        text = value.encode(errors="replace").decode()
-        return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # JSON has no such number
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    isoformat = getattr(value, "isoformat", None)
-    return str(isoformat()) if isoformat is not None else str(value)
+def _has_key(columns: Sequence[str], keys: Sequence[Sequence[str]]) -> Column:
+    """Return whether a row has one of these keys, whose values are texts."""
+    if not columns:
+        raise ConfigError("source.key: is not set, so no row can be named by its key")
+    texts = [column_of(name).cast("string") for name in columns]
+    if len(texts) == 1:
+        return texts[0].isin([key[0] for key in keys])
+    each = (
+        reduce(operator.and_, (t == v for t, v in zip(texts, key, strict=True))) for key in keys
+    )
+    return reduce(operator.or_, each)
 
 
 def read_sample(

@@ -32,7 +32,8 @@ from bedrock_spark.shards.plan import SourceSize
 from bedrock_spark.spark.prepare.columns import HASH, KEY, TIE
 from bedrock_spark.spark.prepare.lookup_task import SUMMARY, LookupTask
 from bedrock_spark.spark.prepare.shuffle import shuffles_of, with_ids
-from bedrock_spark.spark.prepare.source import SourceColumns, kept_on_disk
+from bedrock_spark.spark.prepare.source import kept_on_disk
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.prepare.task import bounds_of
 from bedrock_spark.spark.tasks import TaskProgress
 from bedrock_spark.storage import Storage, open_storage

@@ -32,7 +32,7 @@ from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED
 from bedrock_spark.spark.prepare.damage import damaged_rows
 from bedrock_spark.spark.prepare.kept_files import KeptChunk, KeptFiles, KeptSink, kept_lines
 from bedrock_spark.spark.prepare.nullable import with_nullable_fields
-from bedrock_spark.spark.prepare.source import SourceColumns
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, row_bytes
 from bedrock_spark.spark.worker_process import exempt_modules_from_gc
 from bedrock_spark.storage import Storage

@@ -10,7 +10,7 @@ from bedrock_spark.config.base import is_above
 from bedrock_spark.errors import DuplicateKeyError, NullKeyError, PlanError, TooManyRejectsError
 from bedrock_spark.spark.prepare.damage import NO_KEY, NOT_PARSED
 from bedrock_spark.spark.prepare.repartitioning import Summaries
-from bedrock_spark.spark.prepare.source import hint_for_corrupt
+from bedrock_spark.spark.prepare.source_columns import hint_for_corrupt
 
 _SHOWN_REASONS = 5
 

@@ -16,7 +16,7 @@ from bedrock_spark.families.request_body import body_template
 from bedrock_spark.shards.plan import SourceSize, plan_buckets
 from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, shuffles_of, with_ids
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
-from bedrock_spark.spark.prepare.source import SourceColumns
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
 from bedrock_spark.spark.tasks import TaskProgress
 

@@ -21,7 +21,7 @@ from bedrock_spark.spark.prepare.columns import (
     hash_of_values,
     key_column,
 )
-from bedrock_spark.spark.prepare.source import SourceColumns
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 
 
 def with_ids(

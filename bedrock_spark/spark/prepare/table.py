@@ -16,7 +16,6 @@ from bedrock_spark.run_folder.source_run import DerivedFrom
 from bedrock_spark.spark.prepare.column_types import check_types
 from bedrock_spark.spark.prepare.columns import column_of, ddl_of
 from bedrock_spark.spark.prepare.source import (
-    SourceColumns,
     choose_columns,
     is_indexed,
     kept_on_disk,
@@ -24,6 +23,7 @@ from bedrock_spark.spark.prepare.source import (
     renamed,
     wanted_rows,
 )
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.result_schema import refuse_clashes
 from bedrock_spark.spark.source_run import RowsOfRun, open_rows
 from bedrock_spark.spark.source_state import state_of

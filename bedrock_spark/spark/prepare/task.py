@@ -44,7 +44,7 @@ from bedrock_spark.spark.prepare.shard_files import (
     RejectSink,
     ShardSink,
 )
-from bedrock_spark.spark.prepare.source import SourceColumns
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, Sizes, row_bytes
 from bedrock_spark.spark.worker_process import exempt_modules_from_gc
 from bedrock_spark.storage import Storage

@@ -31,6 +31,7 @@ WITHOUT_JSON = {
     "help": "prints text",
     "jobs-path": "prints one path",
     "schema": "prints JSON",
+    "ui": "a server",
 }
 
 

@@ -43,6 +43,7 @@ NEEDS = {
     "emulator": ("demo", "emulator"),
     "spark": ("demo", *SPARK),
     "cluster": ("demo", *SPARK),
+    "ui": ("ui",),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from bedrock_spark.errors import AnswerStoreError, StorageAccessError
-from bedrock_spark.preview.preview_run import _keep
+from bedrock_spark.preview.asking import _keep
 from tests.unit.fakes import FakeClock
 
 

@@ -11,8 +11,8 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.planning.values import Count
 from bedrock_spark.preview.options import PreviewOptions
-from bedrock_spark.preview.preview_run import notes_of
 from bedrock_spark.preview.sides import Side
+from bedrock_spark.preview.summary import notes_of
 from bedrock_spark.preview.values import AnsweredRow, Estimate, Whole
 from bedrock_spark.prices import RunPrices
 from tests.unit.fakes import CLAUDE, make_config

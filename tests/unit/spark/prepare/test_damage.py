@@ -20,7 +20,8 @@ from bedrock_spark.spark.prepare.damage import (
     NOT_PARSED,
     damaged_rows,
 )
-from bedrock_spark.spark.prepare.source import SourceColumns, choose_columns
+from bedrock_spark.spark.prepare.source import choose_columns
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.templates.body_template import BodyTemplate
 
 

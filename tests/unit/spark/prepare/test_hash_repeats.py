@@ -14,7 +14,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import PlanError
 from bedrock_spark.shards.bucket_columns import buckets_of
 from bedrock_spark.spark.prepare.columns import HASH, KEY
-from bedrock_spark.spark.prepare.source import SourceColumns
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.prepare.task import PrepareTask
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import make_config

@@ -20,7 +20,8 @@ from bedrock_spark.schema import (
 )
 from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED, TIE
 from bedrock_spark.spark.prepare.shard_files import REJECT_FIELDS
-from bedrock_spark.spark.prepare.source import SourceColumns, choose_columns
+from bedrock_spark.spark.prepare.source import choose_columns
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.templates.body_template import BodyTemplate
 
 INTERNAL = (HASH, KEY, TIE, REPEATED)

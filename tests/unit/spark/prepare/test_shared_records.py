@@ -17,7 +17,7 @@ from bedrock_spark.schema import ROW_BODY_SHA256
 from bedrock_spark.shards.record_ids import body_hash
 from bedrock_spark.spark.prepare.body_hashes import HashBodies
 from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED, TIE
-from bedrock_spark.spark.prepare.source import SourceColumns
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.prepare.task import PrepareTask
 from bedrock_spark.spark.row_bytes import row_bytes
 from bedrock_spark.storage import LocalStorage

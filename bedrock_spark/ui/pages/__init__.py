@@ -1,0 +1,1 @@
+"""The pages, one file each. Each file has the blueprint `page`."""
