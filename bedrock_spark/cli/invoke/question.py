@@ -18,9 +18,9 @@ from bedrock_spark.aws.model_family import (
     served_family,
     served_model,
 )
+from bedrock_spark.browse.keys import id_of_key
 from bedrock_spark.check import check_config
 from bedrock_spark.cli.invoke.options import AskOptions
-from bedrock_spark.cli.key_argument import id_of_key
 from bedrock_spark.cli.runs import prepared_run
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
