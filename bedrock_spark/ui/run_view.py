@@ -16,7 +16,7 @@ from bedrock_spark.browse.jobs import JobsPage, jobs_page
 from bedrock_spark.outputs.outcomes import MISSING, UNFOUND
 from bedrock_spark.page import sections_of
 from bedrock_spark.page.words import outcome_sentence
-from bedrock_spark.ui.control import is_stage
+from bedrock_spark.ui.control import config_of, is_stage
 from bedrock_spark.ui.looks import Reading
 from bedrock_spark.ui.shared import Shared
 
@@ -108,6 +108,7 @@ def _control(run_uri: str, reading: Reading, shared: Shared) -> Markup:
         look=reading.look,
         now=standing,
         operation=operation,
+        config=config_of(run_uri, shared.settings),
         allow_control=shared.settings.allow_control,
         may_stop=reading.look.goes_on,
         may_go_on=may_go_on,
