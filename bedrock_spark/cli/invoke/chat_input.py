@@ -9,7 +9,7 @@ import click
 
 from bedrock_spark.errors import ConfigError
 
-_PROMPT = "> "
+_PROMPT, _PROMPT_WITHIN = "> ", "| "
 _CONTINUES = "\\"
 
 
@@ -33,7 +33,7 @@ class ChatInput:
         Raises ConfigError if the text is not UTF-8.
         """
         lines: list[str] = []
-        while (line := self._line()) is not None:
+        while (line := self._line(_PROMPT_WITHIN if lines else _PROMPT)) is not None:
             is_continued = line.endswith(_CONTINUES)
             lines.append(line.removesuffix(_CONTINUES) if is_continued else line)
             text = "\n".join(lines).strip()
@@ -43,14 +43,14 @@ class ChatInput:
                 lines.clear()
         return "\n".join(lines).strip() or None
 
-    def _line(self) -> str | None:
+    def _line(self, prompt: str) -> str | None:
         try:
             if self._edits:
-                line = input(_PROMPT)
+                line = input(prompt)
                 line.encode()
                 return line
             if self.is_terminal:
-                click.echo(_PROMPT, nl=False, err=True)
+                click.echo(prompt, nl=False, err=True)
             data = sys.stdin.buffer.readline()
             return data.decode().rstrip("\r\n") if data else None
         except EOFError:
