@@ -124,7 +124,7 @@ def test_two_clicks_do_it_once(
     assert sum(t.name == f"go on {uri}" for t in threading.enumerate()) == 1
     page = page_of(client, "/run", run)
     assert "This page goes on with the run" in page
-    assert 'data-goes-on="yes"' in page
+    assert 'data-seconds="5"' in page
     assert client.post("/run/leave", data={"uri": uri}).status_code == 303
     assert operation.is_over
     assert "this page has left it" in page_of(client, "/run", run)
