@@ -20,16 +20,14 @@ from bedrock_spark.outputs.outcomes import (
 )
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.prices import RunPrices, prices_as_json
-from bedrock_spark.run_folder.report_file import VERSION, WAITING
+from bedrock_spark.run_folder.report_file import DONE, VERSION, WAITING
 from bedrock_spark.run_folder.report_shape import Failure
 
 OUTCOMES = (OK, ERROR, INVALID, TRUNCATED, REFUSED, MISSING, UNFOUND, REJECTED, WAITING)
 UNACCOUNTED = "unaccounted_rows"
 
 # How a command left the run.
-DONE, UNFINISHED, HELD, FAILED, INTERRUPTED = (
-    *("done", "unfinished", "held", "failed", "interrupted"),
-)
+UNFINISHED, HELD, FAILED, INTERRUPTED = "unfinished", "held", "failed", "interrupted"
 STATES = (DONE, UNFINISHED, HELD, FAILED, INTERRUPTED)
 
 
