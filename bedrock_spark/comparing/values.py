@@ -54,7 +54,8 @@ class Matching:
         if it is not clear which one counts
     without_key: rows with a null in the key; left_out: rows by their outcome, or without a true
         value
-    Of each table, its rows are both + only + repeated + without_key + left_out.
+    Of each table, its rows, or those that `where` has chosen, are both + only + repeated +
+    without_key + left_out.
     """
 
     key: list[list[str]]
@@ -182,11 +183,15 @@ class GoldScore:
 
 @dataclass(frozen=True)
 class ShownRow:
-    """A row of a run: how it ended, its values of the columns, and the error if there is one."""
+    """A row of a run: how it ended, its values of the columns, and the error if there is one.
+
+    record_id: null if the row was rejected
+    """
 
     outcome: str | None
     values: dict[str, Any]
     error_message: str | None
+    record_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bedrock_spark.errors import BudgetError
+from bedrock_spark.errors import AnswerStoreError, BudgetError, StorageError
 from bedrock_spark.fanout.cost_profiles import delete_cost_profiles
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline.opened import OpenedRun
@@ -13,9 +14,12 @@ from bedrock_spark.publication import Publication, why_not_final, write_final_re
 from bedrock_spark.report import Report
 from bedrock_spark.report.values import DONE
 from bedrock_spark.run_folder.ledger import Ledger, LedgerState
+from bedrock_spark.storage import open_storage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+log = logging.getLogger(__name__)
 
 
 class Finishing(OpenedRun):
@@ -115,7 +119,15 @@ class Finishing(OpenedRun):
             out_of_money = self._fallback is not None and self._fallback.out_of_money
             if partial or not out_of_money:
                 self.publish(spark, reconciled, partial)
-            self._keep(spark, reconciled)
+            try:
+                self._keep(spark, reconciled)
+            except Exception as exc:
+                # The report is due all the same, and so is what else ends the run.
+                self.report(reconciled)
+                if not out_of_money:
+                    raise
+                log.warning("%s: its answers could not be kept: %s", self.run.storage.uri, exc)
+                self._refuse_out_of_money()
             report = self.report(reconciled)
             if report.state == DONE:
                 delete_cost_profiles(self.run, self.clock)
@@ -123,11 +135,28 @@ class Finishing(OpenedRun):
         return report
 
     def _keep(self, spark: SparkSession, reconciled: Sequence[ReconciledShard]) -> None:
-        """Add the answers to the store of answers, if the config has one."""
+        """Add the answers to the store of answers, and to its copy, if the config has them."""
         answers = self.run.config.answers
         if answers is None or not answers.is_written:
             return
+        from bedrock_spark.spark.keep.copy import copy_answers
         from bedrock_spark.spark.keep.stage import keep_answers
 
         with self._reporter.timed("keep"):
             keep_answers(spark, self.run, reconciled, self.observe)
+            copy_answers(spark, self.run.config, self.run.aws, self.clock, self.observe)
+            if answers.compact == "auto":
+                self._compact(answers.uri)
+
+    def _compact(self, uri: str) -> None:
+        """Merge small files of the store of answers, if there are many."""
+        from bedrock_spark.answers.compact import compact_if_many
+
+        try:
+            done = compact_if_many(open_storage(uri, self.run.aws), self.clock.now())
+        except (AnswerStoreError, StorageError) as exc:
+            # All answers are kept: that files stay small is no reason to fail.
+            log.warning("%s: its small files could not be merged: %s", uri, exc)
+            return
+        if done.merged:
+            log.info("%s: %d small files became %d", uri, done.merged, done.written)
