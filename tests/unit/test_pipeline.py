@@ -400,7 +400,7 @@ def test_answers_that_cannot_be_kept_hide_neither_the_report_nor_the_budget(
     prepare_by_hand(pipeline, 5)
     spent: Any = SimpleNamespace(out_of_money=out_of_money, reason="it is spent", gave_up=True)
     pipeline._fallback = spent
-    monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
+    monkeypatch.setattr(why_open, "count_unsettled", lambda *_: 0)
 
     def refuse(*_: object) -> None:
         raise AnswerStoreError("the store is damaged")
