@@ -20,7 +20,8 @@ from bedrock_spark.outputs.outcomes import (
 )
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.prices import RunPrices, prices_as_json
-from bedrock_spark.run_folder.report_file import DONE, VERSION, WAITING
+from bedrock_spark.run_folder.report_file import DONE as DONE
+from bedrock_spark.run_folder.report_file import VERSION, WAITING
 from bedrock_spark.run_folder.report_shape import Failure
 
 OUTCOMES = (OK, ERROR, INVALID, TRUNCATED, REFUSED, MISSING, UNFOUND, REJECTED, WAITING)
