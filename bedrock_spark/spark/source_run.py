@@ -107,10 +107,8 @@ def _refuse_open(rows: RowsOfRun, clock: Clock) -> None:
     if not set(source.outcomes or NOT_OK).intersection(NOT_OK):
         return
     holder = read_holder(found.storage)
-    if holder is not None and not holder.is_over(clock.now()):
-        why = "a process is at work on it"
-    else:
-        why = _why_open(rows, clock.now())
+    is_held = holder is not None and not holder.is_over(clock.now())
+    why = "a process is at work on it" if is_held else _why_open(rows, clock.now())
     if why is None:
         return
     raise SourceError(
