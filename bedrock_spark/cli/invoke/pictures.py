@@ -32,16 +32,27 @@ class PicturePlace:
         drawn = self.draw(picture) if self.draw is not None else None
         if drawn is not None:
             click.echo(drawn)
-        name = f"picture {picture.number}"
-        if self.folder is not None:
-            try:
-                name = str(write_picture(self.folder, model_id, picture))
-            except OSError as exc:
-                raise StorageError(
-                    f"--out {self.folder}: picture {picture.number} is paid for and cannot be "
-                    f"written: {exc.strerror or exc}"
-                ) from exc
+        path = self._write(model_id, picture)
+        name = f"picture {picture.number}" if path is None else str(path)
         click.echo(f"{name}: {picture.facts}", err=self.to_stderr)
+
+    def _write(self, model_id: str, picture: Picture) -> Path | None:
+        """Write a picture, which is paid for: if that fails, into the current folder instead."""
+        if self.folder is None:
+            return None
+        try:
+            return write_picture(self.folder, model_id, picture)
+        except OSError as exc:
+            fault = f"--out {self.folder}: cannot be written to: {exc.strerror or exc}"
+        try:
+            path = write_picture(Path(), model_id, picture)
+        except OSError as exc:
+            raise StorageError(
+                f"{fault}; nor can the current folder: {exc.strerror or exc}. Picture "
+                f"{picture.number} is lost"
+            ) from exc
+        click.echo(f"{fault}; the picture is in the current folder", err=True)
+        return path
 
 
 def picture_place(out: str | None, family: Family, *, as_json: bool) -> PicturePlace:
