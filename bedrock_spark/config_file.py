@@ -11,19 +11,22 @@ from pathlib import Path
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
-from bedrock_spark.config.load import AnyConfig, Reading, read_config, read_local
+from bedrock_spark.config.load import AnyConfig, Read, Reading, read_config, read_local
 from bedrock_spark.errors import StorageError
 from bedrock_spark.s3_spelling import as_s3
 from bedrock_spark.storage import open_storage
 
 
-def read_any_config(config: AnyConfig, overrides: Iterable[str] = ()) -> Reading:
+def read_any_config(
+    config: AnyConfig, overrides: Iterable[str] = (), read: Read | None = None
+) -> Reading:
     """Read a config with all its problems: a file here or in S3, plain values, or a Config.
 
     overrides: `key=value`, or a JSON object of such keys and values, applied in order
+    read: reads the file, and the one of `request.schema`; `read_file` if None
     Raises ConfigError if there is no text to read.
     """
-    return read_config(config, overrides, read=read_file)
+    return read_config(config, overrides, read=read or read_file)
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
