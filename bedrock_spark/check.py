@@ -15,10 +15,10 @@ from bedrock_spark.aws.regions import region_fault
 from bedrock_spark.config import Config, ResultsConfig
 from bedrock_spark.config.draft import Draft
 from bedrock_spark.config.formats import format_faults
-from bedrock_spark.config.load import AnyConfig, Read
+from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.config.price_units import price_faults
 from bedrock_spark.config.problems import Problem
-from bedrock_spark.config_file import read_any_config, read_file
+from bedrock_spark.config_file import read_any_config
 from bedrock_spark.costs.used import missing_prices
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import bare_model_id, family_of_model
@@ -28,16 +28,13 @@ from bedrock_spark.families.no_chat import what_else
 from bedrock_spark.prices import RunPrices, find_prices, price_table, prices_of_run
 
 
-def check_config(
-    config: AnyConfig, overrides: Iterable[str] = (), read: Read = read_file
-) -> Config:
+def check_config(config: AnyConfig, overrides: Iterable[str] = ()) -> Config:
     """Return a config in which no problem was found. Raises ConfigError that names every problem.
 
     config: a Config, plain values, or a YAML or JSON file, which may be in S3
     overrides: `key=value`, or a JSON object of such keys and values, applied in order
-    read: reads the file, and the one of `request.schema`
     """
-    reading = read_any_config(config, overrides, read)
+    reading = read_any_config(config, overrides)
     if reading.draft is not None:
         reading.problems.extend(problems_of(reading.draft))
     return reading.checked()

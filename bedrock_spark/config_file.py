@@ -6,27 +6,39 @@ config says of them is not known yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
-from bedrock_spark.config.load import AnyConfig, Read, Reading, read_config, read_local
+from bedrock_spark.config.load import (
+    AnyConfig,
+    Reading,
+    open_config_file,
+    read_config,
+    read_local,
+)
 from bedrock_spark.errors import StorageError
 from bedrock_spark.s3_spelling import as_s3
 from bedrock_spark.storage import open_storage
 
 
-def read_any_config(
-    config: AnyConfig, overrides: Iterable[str] = (), read: Read | None = None
-) -> Reading:
+def read_any_config(config: AnyConfig, overrides: Iterable[str] = ()) -> Reading:
     """Read a config with all its problems: a file here or in S3, plain values, or a Config.
 
     overrides: `key=value`, or a JSON object of such keys and values, applied in order
-    read: reads the file, and the one of `request.schema`; `read_file` if None
     Raises ConfigError if there is no text to read.
     """
-    return read_config(config, overrides, read=read or read_file)
+    return read_config(config, overrides, read=read_file)
+
+
+def open_config(config: AnyConfig) -> AnyConfig:
+    """Return a config file as it is now, read once; plain values and a Config as they are.
+
+    All that look at it see one text, also if somebody writes it meanwhile. Raises ConfigError if
+    there is no text to read.
+    """
+    return config if isinstance(config, (Config, Mapping)) else open_config_file(config, read_file)
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bedrock_spark.chain import config_of_run
-from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.config.stages import split_reference
+from bedrock_spark.chain import config_of_run, leave_to_others
+from bedrock_spark.config_file import open_config
 from bedrock_spark.errors import ConfigError, ExitCode, RunHeldError
 from bedrock_spark.pipeline import Pipeline
 
@@ -31,13 +30,11 @@ def advance(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     if not isinstance(config, str):
         raise ConfigError("the event has no `config`: it must name the config of the run")
     try:
-        result = Pipeline.open(_checked(config)).advance()
+        opened = open_config(config)
+        pipeline = Pipeline.open(config_of_run(opened))
+        leave_to_others(pipeline, opened)
+        result = pipeline.advance()
     except RunHeldError as exc:
         return {"exit_code": int(exc.exit_code), "message": str(exc)}
     code = ExitCode.DONE if result.is_done else ExitCode.MORE_TO_DO
     return {"exit_code": int(code), **asdict(result)}
-
-
-def _checked(config: str) -> AnyConfig:
-    """Return the config of a stage, with what the others leave of the budget; else the name."""
-    return config_of_run(config) if split_reference(config)[1] is not None else config

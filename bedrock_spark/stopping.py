@@ -13,6 +13,7 @@ from bedrock_spark.errors import JobsNotStoppedError
 from bedrock_spark.fallback.rounds import delete_leftover_throughput
 from bedrock_spark.fanout import StepResult, leased_controller, open_controller, stop_run
 from bedrock_spark.progress import Observer
+from bedrock_spark.report import Reporter
 from bedrock_spark.run_folder.lease import STOP, read_holder
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest
@@ -42,6 +43,7 @@ def stop_and_clean_up(
     """Stop every active job of a run, wait until they are over, and delete what bills for nothing.
 
     tell: gets what was deleted, also if jobs cannot be stopped
+    The report says how the run was left.
     Returns the batch jobs, and whether there was something to stop: if all jobs are over and no
     process is at work, nothing is changed. Raises RunHeldError if another process stops the run,
     and JobsNotStoppedError if the service does not let the caller stop jobs.
@@ -51,8 +53,12 @@ def stop_and_clean_up(
     if before is not None:
         tell(_clean_up(run, folders, clock))
         return before, False
+    reporter = Reporter(clock, stage="batch", manifest=manifest)
     try:
-        with leased_controller(run, manifest, clock, purpose=STOP) as controller:
+        with (
+            reporter.command(lambda: run, reports_success=True),
+            leased_controller(run, manifest, clock, purpose=STOP) as controller,
+        ):
             folders += [target.folder for target in controller.targets if target.folder]
             result = stop_run(controller, observe)
     except JobsNotStoppedError:

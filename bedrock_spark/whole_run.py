@@ -12,6 +12,7 @@ from bedrock_spark.check import check_config
 from bedrock_spark.check_stages import Stage, Stages, check_stages
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
+from bedrock_spark.config_file import open_config
 from bedrock_spark.errors import ConfigError, RowsWarning
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.planning import Plan
@@ -56,7 +57,7 @@ def run(
     """
     with automatic_screen(observe is True) as screen:
         observer = observe if callable(observe) else screen or ignore_progress
-        agreement = None if plan is None else agreement_on(plan)
+        config, agreement = open_config(config), None if plan is None else agreement_on(plan)
         stages = check_stages(config) if agreement is None else None
         if stages is not None:
             pipeline, problem = _run_stages(spark, df, stages, observer)

@@ -82,6 +82,21 @@ class OpenAnswers:
         """Return the row groups that may have hashes from `first` to `last`, both included."""
         return [group for group in self.groups if group.first <= last and first <= group.last]
 
+    def range_of(self, column: str) -> tuple[str, str] | None:
+        """Return the lowest and the highest text of a column, by the statistics of the file.
+
+        None if a row group has no statistics, or has nulls there.
+        """
+        metadata = self._parquet.metadata
+        place = metadata.schema.names.index(column)
+        found: list[str] = []
+        for number in range(metadata.num_row_groups):
+            statistics = metadata.row_group(number).column(place).statistics
+            if statistics is None or not statistics.has_min_max or statistics.null_count != 0:
+                return None
+            found += [statistics.min, statistics.max]
+        return (min(found), max(found)) if found else None
+
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Return some columns of a row group."""
         with self._clear_errors():

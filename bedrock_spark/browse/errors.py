@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bedrock_spark.config import Config
 from bedrock_spark.outputs.outcomes import (
@@ -20,6 +21,7 @@ from bedrock_spark.outputs.reasons import Reason, ReasonCounts
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.outputs.reconciliations import read_reconciliations
 from bedrock_spark.outputs.record_errors import RecordError
+from bedrock_spark.run_folder.report_file import WAITING
 from bedrock_spark.run_folder.run import Run
 
 _WITHOUT_REASON = (MISSING, UNFOUND)
@@ -85,15 +87,39 @@ def group_errors(shards: Iterable[ReconciledShard], config: Config, most: int) -
     for shard in shards:
         total.add(shard)
     reasons, others = total.reasons.most_common(most)
+    return _errors(total.rows, total.outcomes, reasons, others, config)
+
+
+def errors_in_report(report: Mapping[str, Any], config: Config) -> Errors:
+    """Return the rows that are not ok as a report has them: in its commonest reasons.
+
+    report: as report.json holds it
+    """
+    reasons = []
+    for values in report["reasons"]:
+        first, *more = values["examples"] or [None]
+        own = values["outcome"], values["code"], values["message"], values["count"]
+        reasons.append(Reason(*own, first, tuple(more)))
+    outcomes = {name: rows for name, rows in report["outcomes"].items() if name != WAITING}
+    return _errors(report["rows"], outcomes, reasons, report["other_reasons"], config)
+
+
+def _errors(
+    rows: int,
+    outcomes: Mapping[str, int],
+    reasons: Iterable[Reason],
+    others: int,
+    config: Config,
+) -> Errors:
     groups = [_group(reason, config) for reason in reasons]
     named = {group.outcome for group in groups}
     # Nothing came back for these rows, so they may have no reason of their own.
     for outcome in _WITHOUT_REASON:
-        rows = total.outcomes.get(outcome, 0)
-        if rows and outcome not in named:
-            groups.append(_group(Reason(outcome, None, _MESSAGES[outcome], rows), config))
-    not_ok = {k: v for k, v in total.outcomes.items() if k != OK and v}
-    return Errors(total.rows, not_ok, tuple(groups), others)
+        count = outcomes.get(outcome, 0)
+        if count and outcome not in named:
+            groups.append(_group(Reason(outcome, None, _MESSAGES[outcome], count), config))
+    not_ok = {k: v for k, v in outcomes.items() if k != OK and v}
+    return Errors(rows, not_ok, tuple(groups), others)
 
 
 _MESSAGES = {

@@ -1,78 +1,115 @@
-"""One record of a run: its request, every answer and error that came back, and its rows."""
+"""One record of a run: its request, every answer and error that came back, its rows, its jobs."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import pyarrow as pa
 
+from bedrock_spark.browse.jobs_of_unit import JobOfUnit, jobs_of_units
+from bedrock_spark.browse.kept_requests import first_row, kept_unit_of, request_of_row
+from bedrock_spark.browse.replies import Reply, read_replies
 from bedrock_spark.browse.results import reader_of
-from bedrock_spark.config import TokenPrices
-from bedrock_spark.costs.tokens import Tokens
-from bedrock_spark.families import family_of
-from bedrock_spark.families.base import Answer, read_answer
-from bedrock_spark.outputs.line_pieces import PIECE_BYTES
-from bedrock_spark.outputs.lines import BadLine, OutputRecord, read_lines
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
-from bedrock_spark.outputs.shard_outputs import attempt_of, in_time, shard_inputs
+from bedrock_spark.browse.unit_file import Place, UnitFile
+from bedrock_spark.errors import ConfigError, RunFolderError
+from bedrock_spark.outputs.shard_outputs import shard_inputs
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.cleaned import read_cleaned
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.records import find_record, shards_of
+from bedrock_spark.run_folder.results_file import open_parquet
 from bedrock_spark.run_folder.run import Run
-from bedrock_spark.storage import LineReader
+from bedrock_spark.run_folder.shard_records import read_records
+from bedrock_spark.schema import ROW_RECORD_ID, is_internal
+from bedrock_spark.shards.buckets import is_record_id
+from bedrock_spark.storage import StoredObject, list_all
 
 _RECORD_ID = "record_id"
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What one job or call returned for a record: an answer, or an error.
-
-    served_by: batch or fallback; attempt: of the batch job
-    source: the object in the run folder
-    output: the answer as JSON, byte for byte as it came; answer: its parts
-    cost: dollars, None if a price or the tokens are not known
-    """
-
-    served_by: str
-    attempt: int | None
-    source: str
-    output: bytes | None
-    answer: Answer | None
-    error_code: int | None = None
-    error_message: str | None = None
-    cost: Decimal | None = None
 
 
 @dataclass(frozen=True)
 class ShownRecord:
     """A record: `request` is its body, byte for byte; `rows` are its rows in the results.
 
-    Several rows may share a record. There is no row before the shard is collected.
+    record_id: None for a rejected row, which is no record
+    request: None if nothing can show it; note: why, or where it is from
+    rows: several may share a record; before the shard is collected, the source rows
+    is_collected: whether the rows are those of the results
+    unit: the shard, or the unit of kept or rejected rows, that has it
+    jobs: the batch jobs of that shard
     """
 
-    record_id: str
-    request: bytes
+    record_id: str | None
+    request: bytes | None
     replies: tuple[Reply, ...]
     rows: tuple[dict[str, Any], ...]
+    note: str = ""
+    is_collected: bool = True
+    unit: str | None = None
+    jobs: tuple[JobOfUnit, ...] = ()
 
 
-def show_record(run: Run, manifest: RunManifest, record_id: str) -> ShownRecord:
+def show_record(
+    run: Run, manifest: RunManifest, record_id: str, unit: str | None = None
+) -> ShownRecord:
     """Return a record of a run. Reads the outputs of the shards of its bucket, in pieces.
 
+    unit: the unit that has it, if that is known: then only its outputs are read
     Raises RunFolderError if no record has this id.
     """
-    record = find_record(run.storage, manifest, record_id)
-    shards = list(shards_of(manifest, record_id))
-    replies = tuple(reply for shard in shards for reply in _replies(run, shard, record_id))
-    rows = tuple(row for shard in shards for row in _rows(run, shard, record_id))
-    return ShownRecord(record_id, record.body, replies, rows)
+    shards = _shards(manifest, record_id, unit)
+    found = _request(run, manifest, record_id, shards, unit)
+    if found is None:
+        return _show_kept(run, manifest, record_id, unit)
+    request, note = found
+    units = [shard.shard_id for shard in shards]
+    owner, table = _rows(run, units, record_id)
+    is_collected = table is not None
+    if table is None:
+        owner, table = _source_rows(run, manifest, units, record_id)
+    inputs = [item for name in units for item in shard_inputs(run.storage, name)]
+    return ShownRecord(
+        record_id,
+        request,
+        read_replies(run, inputs, record_id),
+        () if table is None else tuple(table.to_pylist()),
+        note,
+        is_collected,
+        owner or (units[0] if len(units) == 1 else None),
+        jobs_of_units(run.storage, units if owner is None else [owner]),
+    )
+
+
+def show_place(run: Run, manifest: RunManifest, place: Place) -> ShownRecord:
+    """Return the record of a result row, by the place of the row. It may be a rejected row.
+
+    Raises ConfigError if no row is there, and RunFolderError if the unit is not collected.
+    """
+    with UnitFile(run.storage, place.unit) as file:
+        if place.row >= file.rows(place.group):
+            raise ConfigError(f"{place}: no row is there; the shard may have been collected again")
+        row = file.take(place.group, [place.row], file.schema.names)
+    (values,) = row.to_pylist()
+    record_id = values.get(f"{run.config.results.prefix}{_RECORD_ID}")
+    if record_id is not None:
+        return show_record(run, manifest, record_id, place.unit)
+    why = values.get(f"{run.config.results.prefix}error_message")
+    note = f"the row was rejected, so it was never asked{f': {why}' if why else ''}"
+    return ShownRecord(None, None, (), (values,), note, unit=place.unit)
+
+
+def rejected_rows(run: Run, manifest: RunManifest, most: int) -> list[ShownRecord]:
+    """Return the first `most` rejected rows. Raises RunFolderError if they are not collected."""
+    places: list[Place] = []
+    for rejects in manifest.rejects:
+        with UnitFile(run.storage, rejects.unit) as file:
+            for group in range(file.groups):
+                places += (Place(rejects.unit, group, row) for row in range(file.rows(group)))
+        if len(places) >= most:
+            break
+    return [show_place(run, manifest, place) for place in places[:most]]
 
 
 def ids_with_outcome(run: Run, outcome: str, most: int) -> list[str]:
@@ -87,62 +124,100 @@ def ids_with_outcome(run: Run, outcome: str, most: int) -> list[str]:
     return list(found)[:most]
 
 
-def _replies(run: Run, shard: Shard, record_id: str) -> Iterator[Reply]:
-    inputs = in_time(shard_inputs(run.storage, shard.shard_id))
-    files = [item for item in inputs if layout.has_output_lines(item.key)]
-    needle = record_id.encode()
-    with closing(LineReader(run.storage, files, PIECE_BYTES)) as reader:
-        for item in files:
-            for piece in reader.whole_lines(item):
-                for line in _lines_with(piece, needle):
-                    yield from _read(run, item.key, line, record_id)
+def _shards(manifest: RunManifest, record_id: str, unit: str | None) -> list[Shard]:
+    """Return the shards that may have a record."""
+    if unit is not None:
+        return [shard for shard in manifest.shards if shard.shard_id == unit]
+    return list(shards_of(manifest, record_id)) if is_record_id(record_id) else []
 
 
-def _lines_with(piece: bytes, needle: bytes) -> Iterator[bytes]:
-    """Yield the lines of a piece that have these bytes."""
-    at = piece.find(needle)
-    while at >= 0:
-        start, end = piece.rfind(b"\n", 0, at) + 1, piece.find(b"\n", at)
-        end = len(piece) if end < 0 else end
-        yield piece[start:end]
-        at = piece.find(needle, end)
+def _request(
+    run: Run,
+    manifest: RunManifest,
+    record_id: str,
+    shards: Sequence[Shard],
+    unit: str | None,
+) -> tuple[bytes | None, str] | None:
+    """Return the body of a record and what to know about it; None if no shard has the record.
 
-
-def _read(run: Run, key: str, line: bytes, record_id: str) -> Iterator[Reply]:
-    side = FALLBACK if key.startswith(f"{layout.FALLBACK}/") else BATCH
-    attempt = attempt_of(key) if side == BATCH else None
-    for record in read_lines(line):
-        if isinstance(record, BadLine) or record.record_id != record_id:
-            continue
-        if record.output is None:
-            error = record.error
-            code, message = (error.code, error.message) if error is not None else (None, None)
-            yield Reply(side, attempt, key, None, None, code, message)
-            continue
-        answer = read_answer(record.output, family_of(run.config))
-        cost = _cost(run, answer, record, side)
-        yield Reply(side, attempt, key, record.output, answer, cost=cost)
-
-
-def _cost(run: Run, answer: Answer, record: OutputRecord, side: str) -> Decimal | None:
-    prices: TokenPrices | None = run.prices.batch
-    if side == FALLBACK:
-        prices = run.prices.flex if record.is_flex else run.prices.fallback
-    if prices is None or answer.input_tokens is None:
+    Raises RunFolderError if the run has no such record, and no kept answers.
+    """
+    if unit is not None and not shards:
         return None
-    tokens = Tokens(
-        answer.input_tokens,
-        answer.output_tokens or 0,
-        cache_read=answer.cache_read_tokens or 0,
-        cache_write=answer.cache_write_tokens or 0,
-    )
-    return tokens.cost(prices)
+    cleaned = read_cleaned(run.storage)
+    gone = [] if cleaned is None else [n for n in ("requests", "answers") if n not in cleaned.kept]
+    if "requests" in gone:
+        if _rows(run, [shard.shard_id for shard in shards], record_id)[1] is None:
+            return None
+        return None, f"bedrock-spark clean has deleted the {' and '.join(gone)} of this run"
+    if unit is not None:
+        (shard,) = shards
+        for record in read_records(
+            run.storage, shard.shard_id, shard.prepare_id, [record_id], shard.files
+        ):
+            return record.body, ""
+        raise RunFolderError(f"{run.storage.uri}: {unit} has no record {record_id}")
+    try:
+        return find_record(run.storage, manifest, record_id).body, ""
+    except RunFolderError:
+        if manifest.kept and is_record_id(record_id):
+            return None
+        raise
 
 
-def _rows(run: Run, shard: Shard, record_id: str) -> Iterator[dict[str, Any]]:
-    data = run.storage.read_if_present(layout.results_key(shard.shard_id))
-    if data is None:
-        return
-    name = f"{run.config.results.prefix}{_RECORD_ID}"
-    table = pq.read_table(io.BytesIO(data), filters=pc.field(name) == record_id)
-    yield from table.to_pylist()
+def _show_kept(run: Run, manifest: RunManifest, record_id: str, unit: str | None) -> ShownRecord:
+    """Return a record whose answer was kept. Raises RunFolderError if the run has no such record.
+
+    unit: that has it; None if that is not known
+    """
+    unit = unit or kept_unit_of(run.storage, manifest, record_id)
+    units = [unit] if unit is not None else []
+    owner, table = _rows(run, units, record_id)
+    is_collected = table is not None
+    if table is None:
+        owner, table = _source_rows(run, manifest, units, record_id)
+    if table is None or owner is None:
+        raise RunFolderError(
+            f"{run.storage.uri}: has no record {record_id}; its row may be rejected"
+        )
+    request, note = request_of_row(run.config, first_row(table), record_id)
+    key = layout.kept_key(owner, manifest.prepare_id)
+    inputs: list[StoredObject] = [o for o in list_all(run.storage, [key]) if o.key == key]
+    replies = read_replies(run, inputs, record_id)
+    rows = tuple(table.to_pylist())
+    return ShownRecord(record_id, request, replies, rows, note, is_collected, owner)
+
+
+def _rows(run: Run, units: Sequence[str], record_id: str) -> tuple[str | None, pa.Table | None]:
+    """Return the result rows of a record, and their unit; None if it is not collected."""
+    column = f"{run.config.results.prefix}{_RECORD_ID}"
+    keys = ((unit, layout.results_key(unit)) for unit in units)
+    return _find(run, keys, column, record_id)
+
+
+def _source_rows(
+    run: Run, manifest: RunManifest, units: Sequence[str], record_id: str
+) -> tuple[str | None, pa.Table | None]:
+    """Return the source rows of a record, as prepare has kept them; None if they are deleted."""
+    keys = ((unit, layout.rows_key(unit, manifest.prepare_id)) for unit in units)
+    unit, table = _find(run, keys, ROW_RECORD_ID, record_id)
+    own = [] if table is None else [n for n in table.schema.names if not is_internal(n)]
+    return unit, None if table is None else table.select(own)
+
+
+def _find(
+    run: Run, keys: Iterator[tuple[str, str]], column: str, record_id: str
+) -> tuple[str | None, pa.Table | None]:
+    """Return the rows with a record id, of the first file that has some."""
+    for unit, key in keys:
+        source = open_parquet(run.storage, key)
+        if source is None:
+            continue
+        with UnitFile(run.storage, unit, source) as file:
+            parts = [
+                file.take(group, rows, file.schema.names)
+                for group, rows in file.find(column, record_id)
+            ]
+        if parts:
+            return unit, pa.concat_tables(parts)
+    return None, None

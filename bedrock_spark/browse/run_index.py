@@ -168,6 +168,11 @@ class RunIndex:
             tuple(shown), len(found), len(runs), is_complete, read, page, pages, problem
         )
 
+    def one(self, name: str) -> ShownRun | None:
+        """Return the run in a folder right below the prefix as it is now; None if there is none."""
+        run = self._read_begun(f"{name}/")
+        return None if run is None else self._shown([run])[0]
+
     def _by_report(
         self, runs: Sequence[IndexedRun], query: RunsQuery
     ) -> tuple[list[IndexedRun], int]:

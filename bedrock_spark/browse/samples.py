@@ -38,4 +38,5 @@ def _samples(run: Run, pairs: Iterator[tuple[str, str]]) -> Iterator[Sample]:
             else f"error {reply.error_code or ''}: {reply.error_message or 'without a message'}"
             for reply in shown.replies
         )
-        yield Sample(record_id, outcome, shortened_json(shown.request), replies)
+        request = shown.note if shown.request is None else shortened_json(shown.request)
+        yield Sample(record_id, outcome, request, replies)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import io
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import IO, Any
 
 import pyarrow as pa
@@ -24,6 +26,19 @@ def write_csv(reader: pa.RecordBatchReader, file: IO[bytes]) -> int:
             writer.write_batch(_flattened(batch, schema))
             rows += batch.num_rows
     return rows
+
+
+def csv_pieces(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+    """Yield what `write_csv` writes, piece by piece: the header, then each batch.
+
+    schema: of the batches
+    """
+    flat = pa.schema([pa.field(f.name, _flat(f.type)) for f in schema])
+    for number, batch in enumerate(chain([flat.empty_table()], batches)):
+        sink = io.BytesIO()
+        rows = batch if not number else _flattened(batch, flat)
+        csv.write_csv(rows, sink, csv.WriteOptions(include_header=not number))
+        yield sink.getvalue()
 
 
 def write_jsonl(reader: pa.RecordBatchReader, file: IO[bytes]) -> int:

@@ -11,8 +11,8 @@ from bedrock_spark.check import check_config
 from bedrock_spark.check_stages import Stage, Stages, check_stages
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import Config
-from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.config.stages import split_reference
+from bedrock_spark.config.load import AnyConfig, ConfigFile
+from bedrock_spark.config_file import open_config
 from bedrock_spark.report.gather import gather_report, read_known
 from bedrock_spark.report.values import DONE, Ending
 from bedrock_spark.run_folder.report_file import read_report
@@ -31,12 +31,12 @@ def config_of_run(config: AnyConfig, overrides: Iterable[str] = ()) -> Config:
     config: as of `check_config`; a file may name its stage, as in `contracts.yaml#extract`
     Raises ConfigError that names every problem. Reads the reports of other stages.
     """
-    overrides = tuple(overrides)
+    config, overrides = open_config(config), tuple(overrides)
     checked = check_config(config, overrides)
     name = checked.origin.stage
-    if name is None or isinstance(config, (Config, Mapping)):
+    if name is None or not isinstance(config, ConfigFile):
         return checked
-    stages = check_stages(split_reference(str(config))[0], overrides)
+    stages = check_stages(config.whole, overrides)
     if stages is None or stages.max_cost is None:
         return checked
     return within_budget(stages, next(stage for stage in stages.stages if stage.name == name))

@@ -17,10 +17,10 @@ from bedrock_spark.chain.budget import costs_of_others, folder_of, last_report, 
 from bedrock_spark.chain.report import StageReport, StagesReport
 from bedrock_spark.check_stages import Stage, Stages, check_stages
 from bedrock_spark.config import Config
-from bedrock_spark.config.load import AnyConfig
+from bedrock_spark.config.load import AnyConfig, ConfigFile
 from bedrock_spark.config.overlaps import named_results
 from bedrock_spark.config.places import Relation
-from bedrock_spark.config.stages import split_reference
+from bedrock_spark.config_file import open_config
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import BedrockSparkError, BudgetError
 from bedrock_spark.outputs.outcomes import NOT_OK
@@ -160,12 +160,12 @@ def leave_to_later_stages(pipeline: Pipeline, stages: Stages, stage: Stage) -> N
 
 def leave_to_others(pipeline: Pipeline, config: AnyConfig, overrides: Iterable[str] = ()) -> None:
     """Do so if a config names one of its stages, as in `contracts.yaml#extract`."""
-    if isinstance(config, (Config, Mapping)):
+    opened = open_config(config)
+    if not isinstance(opened, ConfigFile) or opened.stage is None:
         return
-    file, name = split_reference(str(config))
-    stages = check_stages(file, overrides) if name is not None else None
+    stages = check_stages(opened.whole, overrides)
     if stages is not None:
-        stage = next(stage for stage in stages.stages if stage.name == name)
+        stage = next(stage for stage in stages.stages if stage.name == opened.stage)
         leave_to_later_stages(pipeline, stages, stage)
 
 

@@ -14,6 +14,7 @@ from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.config import Config
+from bedrock_spark.config_file import open_config
 from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode
 from bedrock_spark.families import converse_reason, family_of
 from bedrock_spark.families.asked_shape import asked_shape
@@ -60,12 +61,13 @@ def check(config: str, overrides: tuple[str, ...], output: Output) -> None:
     display = Display(output)
     output.begin_logging()
     try:
-        stages = check_stages(config, overrides)
+        opened = open_config(config)
+        stages = check_stages(opened, overrides)
         found: Checked | CheckedStages
         if stages is not None:
             found = _show_stages(config, stages, display)
         else:
-            rows = meaning(check_config(config, overrides))
+            rows = meaning(check_config(opened, overrides))
             display.show_table([*rows, *_SCOPE])
             found = Checked(config, dict(rows))
     except BedrockSparkError as exc:

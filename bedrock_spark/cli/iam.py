@@ -16,6 +16,7 @@ from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.output import Output, with_output_options
+from bedrock_spark.config_file import open_config
 from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.permissions import FORMATS, NAMES, policies_of, policies_of_all
 
@@ -57,12 +58,13 @@ def iam(
         raise click.UsageError(f"--policy and --format {form} contradict each other")
 
     def work(display: Display) -> int:
-        stages = check_stages(config, overrides)
+        opened = open_config(config)
+        stages = check_stages(opened, overrides)
         if stages is not None:
             configs = [stage.config for stage in stages.stages]
             policies = policies_of_all(configs, region_here(), stages.run_uri)
         else:
-            policies = policies_of(check_config(config, overrides), region_here())
+            policies = policies_of(check_config(opened, overrides), region_here())
         named = policies.named()
         if policy is not None:
             named = {policy: named.get(policy) or _none(config, policy)}

@@ -13,7 +13,7 @@ def id_of_key(values: tuple[str, ...], config: Config) -> str:
     Raises ConfigError if the ids of the run are not those of keys, or values are missing.
     """
     columns = config.source.key
-    if not columns or config.request.dedupe:
+    if config.hashes_bodies:
         raise ConfigError("--key: the record ids of this run are hashes of bodies; use --record")
     if len(values) != len(columns):
         raise ConfigError(f"--key: give one for each of {', '.join(columns)}, in this order")

@@ -23,6 +23,7 @@ from bedrock_spark.cli.plan_table import closing_sentence, plan_table
 from bedrock_spark.cli.stages import end_spark, mute_spark
 from bedrock_spark.cli.usage_error import WithoutCode2
 from bedrock_spark.config import Config
+from bedrock_spark.config_file import open_config
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.planning import Plan, plan
@@ -101,12 +102,13 @@ def plan_command(
     def work() -> int:
         if out is not None:
             refuse_folder(out)
-        stages = check_stages(config, overrides)
+        opened = open_config(config)
+        stages = check_stages(opened, overrides)
         if stages is not None:
             if out is not None or against is not None:
                 raise ConfigError("--out and --against are about one run: name it by --stage")
             return _show_stages(stages, output_tokens, display)
-        checked = config_of_run(config, overrides)
+        checked = config_of_run(opened, overrides)
         found = _planned(checked, output_tokens, against, display)
         display.show_table(plan_table(found))
         return _end(found, config, out, display)

@@ -18,24 +18,35 @@ from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.run_argument import with_run_arguments
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import ConfigError, ExitCode
+from bedrock_spark.outputs.outcomes import REJECTED
 from bedrock_spark.run_folder.manifest import require_manifest
 from bedrock_spark.run_folder.run import Run, find_run
 
 if TYPE_CHECKING:
-    from bedrock_spark.browse.record import Reply, ShownRecord
+    from bedrock_spark.browse.record import ShownRecord
+    from bedrock_spark.browse.replies import Reply
 
 
 @dataclass(frozen=True)
 class ReplyJson:
     """A reply to a record.
 
-    served_by: batch or fallback; attempt: of the batch job, None for the fallback
-    source: the object that has it
+    served_by: batch, fallback, or kept by an earlier run; attempt, job_id: of the batch job
+    source: the object that has it; model_id, run_id: of the call, if the object says them
     output: the answer as the model sent it, None for an error; cost: dollars, None if not known
+    ended: its outcome; reason: why it is not ok; columns: those of results.parse, None if it does
+        not fit; counts: whether the results have this reply
     """
 
     served_by: str
     attempt: int | None
+    job_id: str | None
+    model_id: str | None
+    run_id: str | None
+    counts: bool
+    ended: str
+    reason: str | None
+    columns: dict[str, Any] | None
     source: str
     output: Any
     error_code: int | None
@@ -47,11 +58,16 @@ class ReplyJson:
 class RecordJson:
     """A record with all that is known of it.
 
-    request: the body that the model got; rows: as the results have them, those that share it
+    record_id: null for a rejected row; unit: the shard, or kept or rejected rows, that has it
+    request: the body that the model got; null if nothing can show it; note: why, or where this one
+        is from
+    rows: as the results have them, those that share it
     """
 
-    record_id: str
-    request: dict[str, Any]
+    record_id: str | None
+    unit: str | None
+    request: dict[str, Any] | None
+    note: str
     replies: list[ReplyJson]
     rows: list[dict[str, Any]]
 
@@ -92,16 +108,12 @@ def show(
 
     RUN_URI is the run_uri of the config. Prompts and answers are printed.
     """
-    from bedrock_spark.browse.record import show_record
-
     if sum(bool(given) for given in (record, key, outcome)) != 1:
         raise click.UsageError("give one of --record, --key and --outcome")
 
     def work(display: Display) -> int:
         run = find_run(run_uri, region, endpoint_url)
-        manifest = require_manifest(run.storage)
-        ids = _ids(run, record, key, outcome, sample)
-        shown = [show_record(run, manifest, record_id) for record_id in ids]
+        shown = [*_shown(run, record, key, outcome, sample)]
         for each in shown:
             display.show_table(list(_lines(each)))
             display.say("")
@@ -113,29 +125,37 @@ def show(
     sys.exit(run_command(work, output))
 
 
-def _ids(
+def _shown(
     run: Run, record: str | None, key: tuple[str, ...], outcome: str | None, sample: int
-) -> list[str]:
-    from bedrock_spark.browse.record import ids_with_outcome
+) -> Iterator[ShownRecord]:
+    from bedrock_spark.browse.record import ids_with_outcome, rejected_rows, show_record
 
-    if record is not None:
-        return [record]
-    if key:
-        return [id_of_key(key, run.config)]
-    assert outcome is not None
-    ids = ids_with_outcome(run, outcome, sample)
-    if not ids:
+    manifest = require_manifest(run.storage)
+    if outcome == REJECTED:
+        found = rejected_rows(run, manifest, sample)
+    else:
+        ids = [record] if record is not None else []
+        if key:
+            ids = [id_of_key(key, run.config)]
+        elif outcome is not None:
+            ids = ids_with_outcome(run, outcome, sample)
+        found = [show_record(run, manifest, record_id) for record_id in ids]
+    if not found:
         raise ConfigError(f"--outcome {outcome}: no record of {run.storage.uri} ended so")
-    return ids
+    yield from found
 
 
 def _lines(shown: ShownRecord) -> Iterator[tuple[str, str]]:
-    yield "record", shown.record_id
-    yield "request", shown.request.decode(errors="replace")
+    if shown.record_id is not None:
+        yield "record", shown.record_id
+    if shown.request is not None:
+        yield "request", shown.request.decode(errors="replace")
+    if shown.note:
+        yield "note", shown.note
     for reply in shown.replies:
         yield "answer" if reply.output is not None else "error", _about(reply)
         yield from (("", text) for text in _content(reply))
-    if not shown.replies:
+    if not shown.replies and shown.record_id is not None:
         yield "answer", "none yet"
     for row in shown.rows:
         yield "row", as_json(_without_answer(row))
@@ -143,6 +163,8 @@ def _lines(shown: ShownRecord) -> Iterator[tuple[str, str]]:
 
 def _about(reply: Reply) -> str:
     who = reply.served_by if reply.attempt is None else f"{reply.served_by}, job {reply.attempt}"
+    if reply.run_id is not None:
+        who += f" by the run {reply.run_id}"
     cost = "" if reply.cost is None else f", {dollars(reply.cost)}"
     answer = reply.answer
     if answer is None:
@@ -174,6 +196,13 @@ def _as_json(shown: ShownRecord) -> RecordJson:
         ReplyJson(
             served_by=reply.served_by,
             attempt=reply.attempt,
+            job_id=reply.job_id,
+            model_id=reply.model_id,
+            run_id=reply.run_id,
+            counts=reply.counts,
+            ended=reply.ended,
+            reason=reply.reason,
+            columns=json.loads(as_json(reply.columns)),
             source=reply.source,
             output=None if reply.output is None else json.loads(reply.output),
             error_code=reply.error_code,
@@ -182,5 +211,6 @@ def _as_json(shown: ShownRecord) -> RecordJson:
         )
         for reply in shown.replies
     ]
-    request, rows = json.loads(shown.request), json.loads(as_json(shown.rows))
-    return RecordJson(shown.record_id, request, replies, rows)
+    request = None if shown.request is None else json.loads(shown.request)
+    rows = json.loads(as_json(shown.rows))
+    return RecordJson(shown.record_id, shown.unit, request, shown.note, replies, rows)

@@ -21,6 +21,7 @@ from bedrock_spark.cli.job_arguments import read_arguments
 from bedrock_spark.cli.output import Output
 from bedrock_spark.cli.stages_table import stages_table
 from bedrock_spark.config import Config
+from bedrock_spark.config_file import open_config
 from bedrock_spark.errors import ExitCode
 from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.fanout import StepResult
@@ -260,11 +261,12 @@ def _perform(
         return pipeline
 
     def work() -> int:
-        found = None if on_stages is None or plan else check_stages(config_path, overrides)
+        config = open_config(config_path)
+        found = None if on_stages is None or plan else check_stages(config, overrides)
         if found is not None and on_stages is not None:
             return on_stages(found, display, opened_run)
-        pipeline = opened_run(config_of_run(config_path, overrides))
-        leave_to_others(pipeline, config_path, overrides)
+        pipeline = opened_run(config_of_run(config, overrides))
+        leave_to_others(pipeline, config, overrides)
         return stage(pipeline, display)
 
     def end_interrupted(interrupt: KeyboardInterrupt) -> int:

@@ -274,6 +274,7 @@ def _shown(plan: ComparisonPlan, side: Side, row: dict[str, Any]) -> ShownRow:
         row.get(side.outcome or ""),
         {name: _plain(row[own]) for name, own in names.items() if own is not None},
         row.get(error or ""),
+        row.get(side.record_id or ""),
     )
 
 

@@ -182,11 +182,15 @@ class GoldScore:
 
 @dataclass(frozen=True)
 class ShownRow:
-    """A row of a run: how it ended, its values of the columns, and the error if there is one."""
+    """A row of a run: how it ended, its values of the columns, and the error if there is one.
+
+    record_id: null if the row was rejected
+    """
 
     outcome: str | None
     values: dict[str, Any]
     error_message: str | None
+    record_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from bedrock_spark.config.base import Section, check_run_uri, one_or_many
 
@@ -28,6 +28,7 @@ class AnswersConfig(Section):
 
     max_age: in seconds; older answers are asked again. None: no answer is too old
     keep: the outcomes that are kept and used beside ok
+    table, format: a copy of the store for queries, in Delta Lake or Iceberg; None for no copy
     """
 
     shorthand = "uri"
@@ -38,6 +39,29 @@ class AnswersConfig(Section):
     keep: Annotated[
         tuple[Literal["truncated", "refused", "invalid"], ...], BeforeValidator(one_or_many)
     ] = ()
+    table: Annotated[str, Field(min_length=1)] | None = None
+    format: Literal["delta", "iceberg"] | None = None
+
+    @model_validator(mode="after")
+    def _table_and_format(self) -> AnswersConfig:
+        if self.table is None and self.format is not None:
+            raise ValueError("names a format and no table: add answers.table")
+        if self.table is not None and self.format is None:
+            raise ValueError("names a table and no format: add answers.format: delta or iceberg")
+        if self.format == "iceberg" and self.table_path is not None:
+            raise ValueError("format iceberg needs a table of the catalog, not a path")
+        return self
+
+    @property
+    def table_path(self) -> str | None:
+        """Return the folder of the copy, if `table` is one; None for a table of the catalog."""
+        is_path = self.table is not None and "/" in self.table and "`" not in self.table
+        return self.table if is_path else None
+
+    @property
+    def has_copy(self) -> bool:
+        """Tell whether a run copies the store into a table."""
+        return self.table is not None and self.is_written
 
     @property
     def is_on(self) -> bool:

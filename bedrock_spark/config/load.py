@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,32 @@ from bedrock_spark.config.words import problems_in_words, section_at
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.s3_spelling import as_s3
 
-AnyConfig = Config | Mapping[str, Any] | str | Path
 # Returns the bytes of a file. Raises OSError.
 Read = Callable[[str], bytes]
 # What pathlib leaves of an S3 URI.
 _FLATTENED = re.compile(r"(s3[an]?):/(?!/)")
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A config file that was read: all that look at it see one text.
+
+    stage: the one of its stages that is meant; None for none
+    read: reads the file of `request.schema`, once
+    """
+
+    document: Document
+    origin: Origin
+    stage: str | None
+    read: Read
+
+    @property
+    def whole(self) -> ConfigFile:
+        """Return the file without the stage that is meant."""
+        return replace(self, stage=None)
+
+
+AnyConfig = Config | Mapping[str, Any] | str | Path | ConfigFile
 
 
 @dataclass(frozen=True)
@@ -91,7 +113,8 @@ def read_config(
     """
     if isinstance(config, Config):
         return Reading(config.origin, [], Draft(config), config)
-    document, origin, stage = _opened(config, name, read)
+    opened = open_config_file(config, read, name)
+    document, origin, stage, read = opened.document, opened.origin, opened.stage, opened.read
     if not _has_stages(document):
         if stage is not None:
             text = f"has no stages, so it has no stage {stage}"
@@ -119,21 +142,29 @@ def read_stages(
     """
     if isinstance(config, Config):
         return None
-    document, origin, stage = _opened(config, name, read)
-    if stage is not None or not _has_stages(document):
+    opened = open_config_file(config, read, name)
+    if opened.stage is not None or not _has_stages(opened.document):
         return None
-    return _read_stages(document, origin, overrides, read)
+    return _read_stages(opened.document, opened.origin, overrides, opened.read)
 
 
-def _opened(
-    config: Mapping[str, Any] | str | Path, name: str, read: Read
-) -> tuple[Document, Origin, str | None]:
-    """Return the text of a config as values, where it is from, and the stage that is named."""
+def open_config_file(
+    config: Mapping[str, Any] | str | Path | ConfigFile, read: Read, name: str = "config"
+) -> ConfigFile:
+    """Read a config file, or take plain values for one. One that was read is returned as it is.
+
+    config: the file may name one of its stages, as in `contracts.yaml#extract`
+    read: reads the file, and the one of `request.schema`; name: of plain values, for messages
+    Raises ConfigError if there is no text to read.
+    """
+    if isinstance(config, ConfigFile):
+        return config
+    read = cache(read)
     if isinstance(config, Mapping):
-        return Document(dict(config)), Origin(name), None
+        return ConfigFile(Document(dict(config)), Origin(name), None, read)
     file, stage = split_reference(as_s3(_FLATTENED.sub(r"\1://", str(config))))
     document = read_document(_text_of(file, read))
-    return document, Origin(file, document.lines, is_file=True), stage
+    return ConfigFile(document, Origin(file, document.lines, is_file=True), stage, read)
 
 
 def _has_stages(document: Document) -> bool:

@@ -11,12 +11,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bedrock_spark.config.answers import AnswersConfig
-from bedrock_spark.config.places import TABLE, Place, Relation, place_of, place_of_path
+from bedrock_spark.config.places import (
+    TABLE,
+    Place,
+    Relation,
+    place_of,
+    place_of_path,
+    place_of_table,
+)
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
 from bedrock_spark.config.targets import TargetConfig
 
-_RUN, _ANSWERS = "run_uri", "answers.uri"
+_RUN, _ANSWERS, _COPY = "run_uri", "answers.uri", "answers.table"
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ def overlaps(
     read, written = named_source(source), named_results(results)
     return [
         *_overlaps_of_results(written, [read, *folders]),
+        *_overlaps_of_copy(named_copy(answers), [read, written, *folders]),
         *_overlaps_of_source(read, folders),
         *_overlaps_of_folders(folders),
     ]
@@ -87,6 +95,26 @@ def named_results(results: ResultsConfig) -> NamedPlace | None:
     return NamedPlace(key, results.place or "", place)
 
 
+def named_copy(answers: AnswersConfig | None) -> NamedPlace | None:
+    """Return the table into which the store of answers is copied, or None if there is none."""
+    if answers is None or answers.table is None:
+        return None
+    path = answers.table_path
+    place = place_of_table(answers.table) if path is None else place_of_path(path)
+    return NamedPlace(_COPY, answers.table, place)
+
+
+def overlap_of_copy(copy: NamedPlace, other: NamedPlace) -> str | None:
+    """Return a message if the copy of the store of answers is not apart from another place."""
+    relation = copy.place.relation(other.place)
+    if relation is Relation.APART:
+        return None
+    return (
+        f"{copy} {relation.value} {other}: the copy of the answers would be mixed with what is "
+        "there; name a table of its own"
+    )
+
+
 def overlap_of_results(written: NamedPlace, other: NamedPlace) -> str | None:
     """Return a message if the place of the results is not apart from another place."""
     relation = written.place.relation(other.place)
@@ -103,6 +131,15 @@ def _overlaps_of_results(
 ) -> Iterator[str]:
     for other in others:
         message = overlap_of_results(written, other) if written and other else None
+        if message is not None:
+            yield message
+
+
+def _overlaps_of_copy(
+    copy: NamedPlace | None, others: Sequence[NamedPlace | None]
+) -> Iterator[str]:
+    for other in others:
+        message = overlap_of_copy(copy, other) if copy and other else None
         if message is not None:
             yield message
 

@@ -11,6 +11,7 @@ from bedrock_spark.check import check_config
 from bedrock_spark.check_stages import Stages, check_stages
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config, SourceConfig
+from bedrock_spark.config_file import open_config
 from bedrock_spark.doctor.account import account_findings, clock_findings, identity_of
 from bedrock_spark.doctor.asking import UnansweredError
 from bedrock_spark.doctor.disk import disk_findings
@@ -55,8 +56,9 @@ def _all(
     clock: Clock,
 ) -> Found:
     try:
-        stages = check_stages(path, overrides)
-        configs = {None: check_config(path, overrides)} if stages is None else _by_name(stages)
+        opened = open_config(path)
+        stages = check_stages(opened, overrides)
+        configs = {None: check_config(opened, overrides)} if stages is None else _by_name(stages)
     except ConfigError as exc:
         first, *problems = str(exc).splitlines()
         yield from (("config", error(line.strip())) for line in problems or [first])

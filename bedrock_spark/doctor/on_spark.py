@@ -49,6 +49,7 @@ def _source(spark: SparkSession, open_run: Callable[[], Run]) -> Iterator[Findin
 
 def _results(spark: SparkSession, open_run: Callable[[], Run]) -> Iterator[Finding]:
     from bedrock_spark.spark.examine import kept_columns
+    from bedrock_spark.spark.keep.copy import check_copy
     from bedrock_spark.spark.sink import check_sink
 
     run = open_run()
@@ -59,6 +60,10 @@ def _results(spark: SparkSession, open_run: Callable[[], Run]) -> Iterator[Findi
     check_sink(spark, run, kept)
     place = run.config.results.place
     yield ok("results: in the run folder only" if place is None else f"results: {place} takes them")
+    check_copy(spark, run.config)
+    answers = run.config.answers
+    if answers is not None and answers.has_copy:
+        yield ok(f"answers.table: {answers.table} takes the kept answers")
 
 
 def key_finding(key: tuple[str, ...], sample: KeySample | None, *, on_duplicate: str) -> Finding:

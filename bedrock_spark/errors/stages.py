@@ -65,7 +65,10 @@ class ProvisionedModelError(BedrockSparkError):
 
 
 class PublishError(BedrockSparkError):
-    """The results could not be written to their place. Every answer is kept in the run folder."""
+    """The results, or the copy of the answers, could not be written to their place.
+
+    Every answer is in the run folder.
+    """
 
     exit_code = ExitCode.PUBLISH
 

@@ -88,7 +88,7 @@ def status_of(controller: Controller, clock: Clock) -> Status:
     now = clock.now()
     controller.look()
     result, tracker = controller.result(), controller.tracker
-    rate = _rate(tracker, now)
+    rate = rate_of(tracker, now)
     left = max(0, result.records - result.processed)
     run = controller.run
     expected = expected_of(run.config, run.prices, read_tries(run.storage))
@@ -201,7 +201,7 @@ def _blocked(controller: Controller, now: float) -> dict[str, str] | None:
     return None
 
 
-def _rate(tracker: ShardTracker, now: float) -> float | None:
+def rate_of(tracker: ShardTracker, now: float) -> float | None:
     """Return the records per second of the jobs of the last day, including their waiting times."""
     seen = [job.seen for job in tracker.jobs.values() if job.seen is not None]
     lately = [(s.submitted_at, s.processed or 0) for s in seen if s.submitted_at is not None]

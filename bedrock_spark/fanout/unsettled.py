@@ -16,7 +16,12 @@ def count_unsettled(run: Run, manifest: RunManifest, state: LedgerState) -> int:
 
 def unsettled_shards(run: Run, manifest: RunManifest, state: LedgerState) -> set[str]:
     """Return the shards that have an active job or need another one."""
-    shards = batch_shards(manifest, run.config)
-    tracker = ShardTracker(shards, run.config.batch.attempts, state)
-    waiting = {s.shard_id for s in shards if not tracker.is_done(s.shard_id)}
+    tracker = tracker_of(run, manifest, state)
+    shards = (shard.shard_id for shard in batch_shards(manifest, run.config))
+    waiting = {shard_id for shard_id in shards if not tracker.is_done(shard_id)}
     return waiting | {job.shard_id for job in tracker.open.values()}
+
+
+def tracker_of(run: Run, manifest: RunManifest, state: LedgerState) -> ShardTracker:
+    """Return the tracker of the shards that batch jobs take, by the last sweep."""
+    return ShardTracker(batch_shards(manifest, run.config), run.config.batch.attempts, state)

@@ -168,7 +168,12 @@ def decode_reconciled(data: bytes, uri: str) -> ReconciledShard:
     try:
         return ReconciledShard.from_json(data)
     except msgspec.MsgspecError as exc:
-        raise RunFolderError(
-            f"{uri}: a reconciliation is damaged, or of another version of bedrock_spark ({exc}); "
-            "run collect, which makes it again"
-        ) from exc
+        raise damaged(uri, exc) from exc
+
+
+def damaged(uri: str, why: msgspec.MsgspecError) -> RunFolderError:
+    """Return the error for a reconciliation that cannot be decoded. uri: where it is"""
+    return RunFolderError(
+        f"{uri}: a reconciliation is damaged, or of another version of bedrock_spark ({why}); "
+        "run collect, which makes it again"
+    )

@@ -15,12 +15,13 @@ import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TypeVar, overload
 
 import msgspec
 
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
+    damaged,
     decode_reconciled,
     read_reconciled,
 )
@@ -28,6 +29,8 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 _FORMAT = 1
 # Higher levels take four times as long for a tenth of the bytes.
@@ -88,6 +91,18 @@ class Reconciliations(Sequence[ReconciledShard]):
 
     def __iter__(self) -> Iterator[ReconciledShard]:
         return (decode_reconciled(row, self._uri) for row in self._rows)
+
+    def decoded(self, kind: type[T]) -> Iterator[T]:
+        """Yield every reconciliation as a struct that has a part of its members.
+
+        That takes a fraction of the time. Raises RunFolderError if one is of another format.
+        """
+        decode = msgspec.json.Decoder(kind).decode
+        for row in self._rows:
+            try:
+                yield decode(row)
+            except msgspec.MsgspecError as exc:
+                raise damaged(self._uri, exc) from exc
 
 
 def list_versions(storage: Storage) -> dict[str, str]:

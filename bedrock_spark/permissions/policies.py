@@ -195,6 +195,16 @@ def _spark(config: Config, place: Place) -> Iterator[Statement]:
     if results is not None:
         yield Statement("Results", _WRITE, [results.objects(partition)])
         yield Statement("BucketOfTheResults", ["s3:ListBucket"], [results.bucket_arn(partition)])
+    yield from _copy_of_answers(config, partition)
+
+
+def _copy_of_answers(config: Config, partition: str) -> Iterator[Statement]:
+    """Yield what Spark needs to copy the store of answers into a table at a path in S3."""
+    answers = config.answers
+    copy = Folder.of(answers.table_path) if answers is not None and answers.has_copy else None
+    if copy is not None:
+        yield Statement("TableOfAnswers", _WRITE, [copy.objects(partition)])
+        yield Statement("BucketOfTheTable", ["s3:ListBucket"], [copy.bucket_arn(partition)])
 
 
 def _trust(place: Place) -> Statement:

@@ -11,8 +11,11 @@ from bedrock_spark.fanout import (
 )
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.meter import Meter
+from bedrock_spark.fanout.unsettled import tracker_of
 from bedrock_spark.planning.drift import warning_of_drift
 from bedrock_spark.progress import Observer, ignore_progress
+from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.submission import refuse_spent
 
@@ -44,3 +47,13 @@ def watch_to_end(run: Run, controller: Controller, observe: Observer) -> StepRes
     requeue_answered(controller)
     meter = Meter(controller)
     return watch_jobs(controller, warning_of_drift(run, meter, observe), meter=meter)
+
+
+def without_more(run: Run, manifest: RunManifest) -> StepResult:
+    """Return the state of the jobs of a run that submits none any more. Makes no call to Bedrock.
+
+    A shard without an active job is settled: what it left unanswered is asked elsewhere.
+    """
+    tracker = tracker_of(run, manifest, Ledger(run.storage).load())
+    shards, active = len(tracker.shards), sum(tracker.active.values())
+    return StepResult(shards, shards - active, active, 0, tracker.records, tracker.processed)

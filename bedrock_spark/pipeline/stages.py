@@ -11,20 +11,14 @@ does not need it.
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from bedrock_spark.aws.clients import bedrock_client
-from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.errors import BudgetError
 from bedrock_spark.fallback.rounds import (
-    Fallback,
     delete_leftover_throughput,
     open_fallback,
     refuse_too_small,
@@ -34,30 +28,23 @@ from bedrock_spark.fanout import (
     Controller,
     StepResult,
     batch_shards,
-    check_reachable,
     check_targets,
 )
-from bedrock_spark.fanout.cost_profiles import delete_cost_profiles
-from bedrock_spark.monitoring import Monitor
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
     unanswered_rows,
 )
-from bedrock_spark.pipeline.batch_jobs import take_step, watch_to_end
+from bedrock_spark.pipeline.batch_jobs import take_step, watch_to_end, without_more
+from bedrock_spark.pipeline.finishing import Finishing
 from bedrock_spark.pipeline.repeats import ask_in_rounds, await_output, repeat_by_batch
-from bedrock_spark.pipeline.spark_checks import SparkChecks
 from bedrock_spark.planning.agreement import Agreement
-from bedrock_spark.planning.drift import drift_findings, new_drift_findings
+from bedrock_spark.planning.drift import new_drift_findings
 from bedrock_spark.progress import Observer, ignore_progress
-from bedrock_spark.publication import Publication, why_not_final, write_final_report
-from bedrock_spark.report import Report, Reporter, check_complete
-from bedrock_spark.report.values import DONE
+from bedrock_spark.report import Report, check_complete
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, NO_WAIT, LeaseWait
-from bedrock_spark.run_folder.ledger import Job, Ledger, LedgerState
 from bedrock_spark.run_folder.leftovers import delete_leftovers
-from bedrock_spark.run_folder.manifest import RunManifest, refuse_other_run, require_manifest
+from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
-from bedrock_spark.run_models import RunModels
 from bedrock_spark.storage import calls_at_once
 from bedrock_spark.submission import open_submission, refuse_spent
 
@@ -71,42 +58,11 @@ _CONVERSE_NOTICE = (
 )
 
 
-@dataclass
-class Pipeline:
+class Pipeline(Finishing):
     """One open run. Its stages can be called one by one, in order, and each as often as you like.
 
-    If a stage fails or is interrupted, report.json says so, as soon as the run is begun.
-
-    command_config: the config as it is named on the command line, for messages
-    lease_wait: the most seconds to wait for the lease of another process that may be dead: a killed
-        process of another machine cannot release it
-    agreement: the plan that prepare must keep to; None if there is none
-    failures_are_read: whether a later stage that is prepared asks the rows that are not ok. Then
-        this run asks nothing more: they would be paid for twice
-    keeps_published: whether results that are published and have not changed since are left alone: a
-        later stage may have merged its rows into them
+    Its arguments are those of `OpenedRun`.
     """
-
-    run: Run
-    clock: Clock = field(default_factory=SystemClock)
-    observe: Observer = ignore_progress
-    command_config: str = "CONFIG"
-    lease_wait: float = DEFAULT_SECONDS
-    agreement: Agreement | None = None
-    failures_are_read: bool = False
-    keeps_published: bool = False
-    _fallback: Fallback | None = None
-    _is_linted: bool = False
-    _reporter: Reporter = field(init=False)
-    _models: RunModels = field(init=False)
-    _checks: SparkChecks = field(init=False)
-
-    def __post_init__(self) -> None:
-        monitor = Monitor(lambda: self.run, self.clock)
-        self.observe = monitor.observing(self.observe)
-        self._reporter = Reporter(self.clock, look=drift_findings, on_end=monitor.end)
-        self._models = RunModels(lambda: self.run, self.clock, self._reporter)
-        self._checks = SparkChecks(lambda: self.run, self._reporter)
 
     @classmethod
     def open(
@@ -132,37 +88,6 @@ class Pipeline:
         if agreement is not None:
             agreement.check_begin(run)
         return cls(run, clock, observe, command_config, lease_wait, agreement)
-
-    def check(self) -> None:
-        """Check the config before money is spent. Raises a BedrockSparkError.
-
-        The request must follow the model's rules, the run folder must be in S3, the targets must
-        fit together, no model may have ended, the account may use them all, and a provisioned
-        fallback model must exist and be of the model's family.
-        """
-        self._reporter.stage = "check"
-        self._lint()
-        check_reachable(self.run)
-        check_targets(self.run.config)
-        self._models.check()
-        fallback = self.run.config.fallback
-        if fallback is not None and is_provisioned(fallback.model_id):
-            client = bedrock_client(self.run.aws)
-            check_provisioned(client, fallback.model_id, self.run.config.model, self.clock)
-
-    def _lint(self) -> None:
-        """Check the config, in which the service may have named the model's family. Once."""
-        if not self._is_linted:
-            check_config(self.run.config)
-            self._is_linted = True
-
-    def check_models(self) -> None:
-        """Raise ModelUnavailableError if a model cannot be used and no job was created yet.
-
-        Every stage that may pay does this by itself. It needs no Spark.
-        """
-        with self._command():
-            self._models.check()
 
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
         """Cut `df`, or the config's source if `df` is None, into shards; return the manifest.
@@ -212,6 +137,8 @@ class Pipeline:
         """
         self._reporter.look = new_drift_findings
         with self._command(reports_success=True):
+            if self.failures_are_read:
+                return without_more(self.run, self.manifest())
             self._models.check()
             with self._submission(NO_WAIT) as controller:
                 return take_step(self.run, controller, self.observe)
@@ -225,15 +152,13 @@ class Pipeline:
         with self._command(reports_success=True):
             if not batch_shards(self.manifest(), self.run.config):
                 return None
+            if self.failures_are_read:
+                return without_more(self.run, self.manifest())
             self.check()
             with self._submission(self._wait) as controller:
                 result = watch_to_end(self.run, controller, self.observe)
             refuse_spent(self.run, result)
         return result
-
-    @property
-    def _wait(self) -> LeaseWait:
-        return LeaseWait(self.lease_wait, self.observe)
 
     def _submission(self, wait: LeaseWait) -> AbstractContextManager[Controller]:
         return open_submission(
@@ -286,84 +211,6 @@ class Pipeline:
                     reporter=self._reporter,
                 )
 
-    def _is_appended(self, spark: SparkSession) -> bool:
-        from bedrock_spark.spark.publish import is_appended
-
-        return self.run.config.results.mode == "append" and is_appended(spark, self.run)
-
-    def _refuse_out_of_money(self) -> None:
-        """Raise BudgetError if the budget left records unanswered."""
-        if self._fallback is not None and self._fallback.out_of_money:
-            raise BudgetError(f"{self.run.storage.uri}: {self._fallback.reason}")
-
-    def results(self, spark: SparkSession) -> DataFrame:
-        """Return one row per source row: the kept source columns, then the result columns. Lazy."""
-        from bedrock_spark.spark.results import results
-
-        return results(spark, self.run, self.manifest())
-
-    def publish(
-        self,
-        spark: SparkSession,
-        reconciled: Sequence[ReconciledShard],
-        partial: bool | str = False,
-    ) -> str | None:
-        """Write the results to the config's path or table; return it, or None if there is neither.
-
-        Nothing is written while batch jobs are active or a stage may still answer rows of
-        `reconciled`. Then None is returned, and the report says why. Raises PublishError if the
-        results cannot be written.
-
-        partial: publish what there is elsewhere, whether it is final or not: True for the folder
-            `partial` of the run folder, or a path. Then None is returned, and the report says where
-        """
-        with self._command():
-            reporter = self._reporter
-            reporter.published = None
-            publication = Publication(
-                *(self.run, self.manifest(), self.clock, self.observe, self.command_config),
-                wait=self._wait,
-            )
-            if partial:
-                with reporter.timed("publish"):
-                    reporter.partial = publication.publish_partial(spark, partial)
-                    reporter.published = publication.published_at(spark)
-                return None
-            if self.run.config.results.place is None:
-                return None
-            if self.keeps_published:
-                reporter.published = publication.published_at(spark)
-                if reporter.published is not None:
-                    return reporter.published
-            is_appended, state = self._is_appended(spark), Ledger(self.run.storage).load()
-            if self._why_not_final(reconciled, state, is_appended=is_appended) is None:
-                with reporter.timed("publish"):
-                    reporter.published = publication.publish(spark)
-            return reporter.published
-
-    def _why_not_final(
-        self,
-        reconciled: Sequence[ReconciledShard],
-        state: LedgerState,
-        *,
-        is_appended: bool = False,
-    ) -> str | None:
-        has_ended = self._fallback is not None and self._fallback.gave_up
-        is_over = has_ended or is_appended or self.failures_are_read
-        now = self.clock.now()
-        return why_not_final(self.run, self.manifest(), reconciled, state, now, is_over=is_over)
-
-    def report(self, reconciled: Sequence[ReconciledShard], published: str | None = None) -> Report:
-        """Write report.json and return it.
-
-        published: the place where the results were published, if this process did not
-        """
-        reporter = self._reporter
-        reporter.units, reporter.published = reconciled, published or reporter.published
-        state = Ledger(self.run.storage).load()
-        wait = None if reporter.published else self._why_not_final(reconciled, state)
-        return write_final_report(self.run, reporter, wait, state)
-
     def run_all(self, spark: SparkSession, df: DataFrame | None = None) -> Report:
         """Run all stages that are not done yet, and return the report.
 
@@ -386,63 +233,3 @@ class Pipeline:
             report = self.finish(spark, reconciled)
             check_complete(report)
         return report
-
-    def finish(
-        self,
-        spark: SparkSession,
-        reconciled: Sequence[ReconciledShard],
-        partial: bool | str = False,
-    ) -> Report:
-        """Publish the results, write the report and return it.
-
-        partial: see `publish`
-        Raises BudgetError if the budget left records unanswered. Then nothing is published yet: the
-        same command with a higher budget continues the run.
-        """
-        with self._command():
-            out_of_money = self._fallback is not None and self._fallback.out_of_money
-            if partial or not out_of_money:
-                self.publish(spark, reconciled, partial)
-            self._keep(spark, reconciled)
-            report = self.report(reconciled)
-            if report.state == DONE:
-                delete_cost_profiles(self.run, self.clock)
-            self._refuse_out_of_money()
-        return report
-
-    def _keep(self, spark: SparkSession, reconciled: Sequence[ReconciledShard]) -> None:
-        """Add the answers to the store of answers, if the config has one."""
-        answers = self.run.config.answers
-        if answers is None or not answers.is_written:
-            return
-        from bedrock_spark.spark.keep.stage import keep_answers
-
-        with self._reporter.timed("keep"):
-            keep_answers(spark, self.run, reconciled, self.observe)
-
-    def manifest(self) -> RunManifest:
-        """Return the run manifest. Raises RunFolderError if prepare is not done."""
-        # It never changes once it is committed, so one read is enough.
-        manifest = self._reporter.manifest or require_manifest(self.run.storage)
-        self._reporter.manifest = manifest
-        refuse_other_run(manifest, self.run.run_id, self.run.storage)
-        return manifest
-
-    def jobs(self) -> dict[str, Job]:
-        """Return every batch job of the run in the ledger, by name."""
-        return Ledger(self.run.storage).replay()
-
-    @contextmanager
-    def _command(self, *, reports_success: bool = False) -> Iterator[None]:
-        """Report how the block ends: with an error always, else if `reports_success`.
-
-        An error of Spark becomes one of this package. Without PySpark there is none.
-        """
-        with self._reporter.command(lambda: self.run, reports_success=reports_success):
-            if sys.modules.get("pyspark") is None:
-                yield
-                return
-            from bedrock_spark.spark.errors import stage_errors
-
-            with stage_errors(lambda: self._reporter.stage):
-                yield

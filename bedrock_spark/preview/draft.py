@@ -15,6 +15,7 @@ from bedrock_spark.config import Config
 from bedrock_spark.config.base import expanded
 from bedrock_spark.config.document import read_document
 from bedrock_spark.config.edit import REMOVED, edited
+from bedrock_spark.config.load import open_config_file
 from bedrock_spark.config.model import ModelConfig
 from bedrock_spark.config.problems import KeyPath
 from bedrock_spark.config.request import RequestConfig
@@ -96,11 +97,7 @@ class Draft:
 
     def checked(self) -> Config:
         """Return the config. Raises ConfigError that names every problem, as `check` does."""
-
-        def read(name: str) -> bytes:
-            return self.text.encode() if name == self.file else read_file(name)
-
-        return check_config(self.name, read=read)
+        return check_config(open_config_file(self.name, lambda _: self.text.encode()))
 
     def with_fields(self, fields: Fields) -> Draft:
         """Return the config with other texts in its fields. It may not be valid.

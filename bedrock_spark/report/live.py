@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bedrock_spark.clock import Clock
+from bedrock_spark.fanout import jobs_by_status
 from bedrock_spark.report.gather import Known, gather_report, read_known
 from bedrock_spark.report.values import UNFINISHED, Ending
 from bedrock_spark.run_folder.cleaned import read_cleaned
@@ -31,7 +32,7 @@ class Look:
 
 
 def look_at(run: Run, clock: Clock) -> Look:
-    """Return the last report of a run; if the run goes on, with its jobs and cost as they are now.
+    """Return the last report of a run; if jobs have changed since, with jobs and cost as of now.
 
     Reads the run folder, and asks AWS for nothing else. Rows are counted by collect, so the rows of
     a run that goes on are those of the last report. Of a run that was cleaned, only that is left.
@@ -46,10 +47,16 @@ def look_at(run: Run, clock: Clock) -> Look:
         holder = None
     known = read_known(run)
     goes_on = holder is not None or any(not job.is_settled for job in known.state.jobs.values())
-    if known.last is not None and not goes_on:
+    if known.last is not None and not goes_on and not _is_behind(known):
         return Look(known.last, goes_on=False, known=known)
     before = known.last or {"stage": "prepare", "seconds": {}, "models": []}
     ending = Ending(UNFINISHED, before["stage"])
     report = gather_report(run, known, None, before["seconds"], ending, now)
     as_json = replace(report, models=before["models"]).as_json()
     return Look(as_json, goes_on, holder, known)
+
+
+def _is_behind(known: Known) -> bool:
+    """Tell whether batch jobs have ended since the last report: its process was killed."""
+    last = known.last
+    return last is not None and last["jobs"] != jobs_by_status(known.state.jobs)

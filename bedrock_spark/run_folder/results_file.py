@@ -1,4 +1,4 @@
-"""Read the results of a unit: a Parquet file, which collect writes."""
+"""Open a Parquet file of a run folder, such as the results of a unit, which collect writes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ def open_results_file(storage: Storage, unit: str) -> Path | io.BytesIO | RangeF
 
     Raises RunFolderError if the unit is not collected.
     """
-    key = layout.results_key(unit)
+    found = open_parquet(storage, layout.results_key(unit))
+    if found is None:
+        raise RunFolderError(
+            f"{storage.uri}: {unit} has no results yet; run bedrock-spark collect, which needs no "
+            "job to be over"
+        )
+    return found
+
+
+def open_parquet(storage: Storage, key: str) -> Path | io.BytesIO | RangeFile | None:
+    """Return a Parquet file of a run folder for PyArrow; None if there is none."""
     if isinstance(storage, LocalStorage):
         try:
             return storage.fetch(key, Path())
         except StorageError as exc:
             if isinstance(exc.__cause__, FileNotFoundError):
-                raise _not_collected(storage, unit) from None
+                return None
             raise
     stored = next((o for o in storage.list(key) if o.key == key), None)
     if stored is None:
-        raise _not_collected(storage, unit)
+        return None
     if stored.size <= WHOLE_BYTES:
         return io.BytesIO(storage.read(key))
     return RangeFile(storage, key, stored.size, stored.version)
-
-
-def _not_collected(storage: Storage, unit: str) -> RunFolderError:
-    return RunFolderError(
-        f"{storage.uri}: {unit} has no results yet; run bedrock-spark collect, which needs no "
-        "job to be over"
-    )

@@ -49,3 +49,19 @@ def argument(name: str) -> str:
     if not value:
         raise ConfigError(f"{request.path}: the value {name!r} is missing")
     return value
+
+
+def run_argument() -> str:
+    """Return the URI of a run in the query or the form. Raises ConfigError if it is missing."""
+    uri = argument("uri")
+    return uri.rstrip("/") or uri
+
+
+def number_argument(name: str, default: int) -> int:
+    """Return a number in the query. Raises ConfigError if it is none."""
+    value = request.args.get(name, "").strip()
+    if not value:
+        return default
+    if not value.isascii() or not value.isdecimal() or len(value) > 9:
+        raise ConfigError(f"{request.path}: {name}={value!r} is not a number")
+    return int(value)

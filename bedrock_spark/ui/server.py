@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -13,6 +14,7 @@ from bedrock_spark.errors import ConfigError
 from bedrock_spark.ui.app import create_app
 from bedrock_spark.ui.guard import TOKEN
 from bedrock_spark.ui.settings import UiSettings
+from bedrock_spark.ui.shared import shared
 
 HOST = "127.0.0.1"
 # A stream of an answer keeps a thread until it ends. A browser opens six connections to a host.
@@ -36,10 +38,14 @@ class Server:
     address: str
     port: int
     _server: _WaitressServer
+    _end: Callable[[], None]
 
     def serve(self) -> None:
-        """Answer requests until the process is interrupted."""
-        self._server.run()
+        """Answer requests until the process is interrupted; then end what pages do with runs."""
+        try:
+            self._server.run()
+        finally:
+            self._end()
 
     def close(self) -> None:
         """Stop listening."""
@@ -55,12 +61,13 @@ def listen(settings: UiSettings, port: int = 0) -> Server:
     token = secrets.token_urlsafe(24)
     # A browser that goes away in the middle of a page is nothing to warn of.
     logging.getLogger("waitress").setLevel(logging.ERROR)
+    app = create_app(settings, token)
     try:
-        made = create_server(
-            create_app(settings, token), host=HOST, port=port, threads=_THREADS, ident=None
-        )
+        made = create_server(app, host=HOST, port=port, threads=_THREADS, ident=None)
     except OSError as exc:
         raise ConfigError(f"--port {port}: cannot be used: {exc.strerror}") from exc
     server = cast("_WaitressServer", made)
     bound = int(server.effective_port)
-    return Server(f"http://{HOST}:{bound}/?{TOKEN}={token}", bound, server)
+    return Server(
+        f"http://{HOST}:{bound}/?{TOKEN}={token}", bound, server, shared(app).operations.close
+    )

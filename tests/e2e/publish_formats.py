@@ -21,6 +21,7 @@ from bedrock_spark.spark.collect.stage import collect
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.publish import publish
 from bedrock_spark.spark.sink import check_sink
+from tests.e2e.copied_answers import check_copies, check_own_table
 from tests.spark_sessions import make_config
 
 ROWS = 20
@@ -136,6 +137,11 @@ def delta(spark: SparkSession, folder: Path) -> None:
     check_merge(spark, load, folder / "merge", format="delta", path=merged)
     shared = str(folder / "shared")
     check_merges_at_once(spark, folder / "at-once", format="delta", path=shared)
+    copied = str(folder / "copied")
+    load = lambda: spark.read.format("delta").load(copied).collect()  # noqa: E731
+    check_copies(spark, folder / "answers", "delta", copied, load)
+    spark.sql("CREATE DATABASE IF NOT EXISTS support")
+    check_own_table(spark, folder / "own", "delta", "support.copied")
 
 
 def iceberg(spark: SparkSession, folder: Path) -> None:
@@ -154,6 +160,11 @@ def iceberg(spark: SparkSession, folder: Path) -> None:
     place["table"] = "lake.support.overwritten"
     read = lambda: spark.table("lake.support.overwritten").collect()  # noqa: E731
     check_overwrite(spark, read, folder / "over", **place)
+    copied = "lake.support.copied"
+    check_copies(
+        spark, folder / "answers", "iceberg", copied, lambda: spark.table(copied).collect()
+    )
+    check_own_table(spark, folder / "own", "iceberg", "lake.support.own")
     tables = {row["tableName"] for row in spark.sql("SHOW TABLES IN lake.support").collect()}
     assert not [name for name in tables if "_bedrock_spark_" in name], tables
 

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,8 +22,6 @@ from bedrock_spark.errors import ExitCode
 from tests.e2e.conftest import BUCKET
 from tests.modules import ROOT, run_script
 from tests.spark_sessions import ROLE
-from tests.unit.test_doc_commands import calls_of
-from tests.unit.test_docs import PAGES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 Start = Callable[..., LocalBedrock]
@@ -143,46 +141,6 @@ def test_command_lines(
     # The 5 records of the canary were asked again, and no other.
     paid_again = local.usage()["paid_again"]
     assert (paid_again["records"], paid_again["answers"]) == (5, 5)
-
-
-# Calls that pay nothing and change no run, so that all pages may share one run.
-READS = {"check", "errors", "help", "iam", "plan", "report", "results", "status"}
-# Calls about the run or the config of the README; other configs are run by tests of their own.
-HAS_OWN_TEST = {"docs/incremental.md"}
-OF_README = re.compile(r"tickets\.yaml|s3://(my-bucket|\$BUCKET)/runs/(tickets(-2026-11)?|first)\b")
-
-
-def readers_in_pages() -> Iterator[tuple[str, list[str]]]:
-    """Yield the calls of all pages that read the README's run, with the page."""
-    for name in (page for page in PAGES if page not in HAS_OWN_TEST):
-        for words in calls_of(name):
-            about = OF_README.search(" ".join(words))
-            if words and words[0] in READS and (about or words[0] == "help"):
-                yield name, words
-
-
-@pytest.mark.long
-def test_calls_of_all_pages_on_a_run_that_is_done(
-    example_folder: tuple[Path, LocalBedrock], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    """Each works as it is printed, on the README's run, and says something."""
-    _, local = example_folder
-    for name, value in local.environment().items():
-        monkeypatch.setenv(name, value)
-    assert call(["bedrock-spark", "run", "tickets.yaml"]) == 0
-    capsys.readouterr()
-    billed = local.usage()["totals"]
-    run_uri = f"s3://{BUCKET}/runs/readme"
-    made = 0
-    for name, words in readers_in_pages():
-        real = [OF_README.sub(lambda m: m[0] if "yaml" in m[0] else run_uri, w) for w in words]
-        assert call(["bedrock-spark", *real]) == 0, (name, words, capsys.readouterr().err)
-        shown = capsys.readouterr()
-        assert shown.out or shown.err, (name, words)
-        made += 1
-    assert made >= 15
-    assert local.usage()["totals"] == billed
 
 
 def _replaced(line: str, stands_for: dict[str, str]) -> str:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -28,9 +27,6 @@ from bedrock_spark.shards.record_ids import record_id
 
 from .kit import CLAUDE, CLAUDE_MODEL, ROLE, Kit, ask
 
-ROOT = Path(__file__).parents[2]
-DOC = (ROOT / "docs" / "invoke.md").read_text("utf-8")
-README = (ROOT / "README.md").read_text("utf-8")
 TEXT_MODELS = [
     CLAUDE,
     "amazon.nova-lite-v1:0",
@@ -47,7 +43,6 @@ TEXT_MODELS = [
     "us.deepseek.r1-v1:0",
     "deepseek.v3-v1:0",
 ]
-PLACEHOLDER = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefghij12"
 TOOK = re.compile(r"tokens: (\d+) in, (\d+) out; \S+; first piece after \d\.\d s, all after .* s\n")
 
 
@@ -348,39 +343,3 @@ def test_control_c_ends_it_quietly(local: Kit) -> None:
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20) == (b"", b"")
     assert process.returncode == 130
-
-
-def commands(name: str) -> list[list[str]]:
-    """Return the commands of an example in docs/invoke.md, or those of the README, as words."""
-    if name == "README":
-        lines = re.findall(r"^bedrock-spark invoke .*", README, re.MULTILINE)
-    else:
-        match = re.search(rf"<!-- example: {name} -->\n```bash\n(.*?)```", DOC, re.DOTALL)
-        assert match is not None
-        lines = match[1].strip().split("\n")
-    return [shlex.split(line) for line in lines]
-
-
-@pytest.mark.parametrize("name", ["prompt", "config", "record", "README"])
-def test_the_examples_of_the_docs_work(local: Kit, tmp_path: Path, name: str) -> None:
-    """As they are shown: only the bucket, the ARN, the file and the id are replaced."""
-    config = tmp_path / "tickets.yaml"
-    config.write_text(json.dumps(config_values(local)))
-    replacements = {
-        PLACEHOLDER: provision(local, "amazon.nova-lite-v1:0"),
-        "tickets.yaml": str(config),
-        "s3://my-bucket/runs/tickets": prepare(local),
-        "s3://my-bucket/runs/tickets-2026-11": f"s3://{local.bucket}/runs/tickets",
-        "9QQfMq7xTlv": record_id(["T-17"]),
-    }
-    local.local.advance_clock(601)
-    lines = commands(name)
-    assert lines
-    for line in lines:
-        program, command, *words = line
-        assert (program, command) == ("bedrock-spark", "invoke")
-        if "<" in words:
-            words = words[: words.index("<")]
-        result = call(*(replacements.get(word, word) for word in words), stdin="What is a fox?\n")
-        assert result.stdout
-        assert "tokens: " in result.stderr

@@ -10,15 +10,69 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 import bedrock_spark
-from bedrock_spark import s3_spelling
+from bedrock_spark import config_file, s3_spelling
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.check import check_config
+from bedrock_spark.check_stages import check_stages
+from bedrock_spark.cli import main
+from bedrock_spark.config_file import open_config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.storage import open_storage
 from tests.unit.fakes import config_values
 from tests.unit.moto_s3 import s3_in_process
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check"],
+        ["iam"],
+        ["doctor", "--no-spark"],
+        ["plan"],
+        ["run"],
+        ["advance"],
+        ["preview", "--render"],
+    ],
+)
+@pytest.mark.parametrize("stage", [None, "extract"])
+def test_a_command_reads_its_config_once(
+    command: list[str], stage: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that it does is by one text, also if the file is written while it works.
+
+    The command ends before it does anything else: the text has a mistake.
+    """
+    file = tmp_path / "one.yaml"
+    stages = {} if stage is None else {"stages": [{"name": stage}]}
+    file.write_text(yaml.safe_dump({**config_values(), "modle": 1, **stages}))
+    read: list[str] = []
+    monkeypatch.setattr(
+        config_file, "read_local", lambda name: read.append(name) or Path(name).read_bytes()
+    )
+    named = [str(file), *([] if stage is None else ["--stage", stage])]
+    ended = CliRunner().invoke(main, [*command, *named])
+    assert ended.exit_code != 0
+    assert "modle" in ended.output
+    assert read == [str(file)]
+
+
+def test_a_config_that_was_opened_stays_as_it_was(tmp_path: Path) -> None:
+    """The file and its schema may be gone by then."""
+    file = tmp_path / "one.yaml"
+    (tmp_path / "label.json").write_text(json.dumps(SCHEMA))
+    values = {**config_values(), "request": {**REQUEST, "schema": "label.json"}}
+    file.write_text(yaml.safe_dump(values))
+    opened = open_config(file)
+    assert check_stages(opened) is None
+    first = check_config(opened)
+    file.unlink()
+    (tmp_path / "label.json").unlink()
+    assert check_config(opened, ["shards.max_records=77"]).shards.max_records == 77
+    assert check_config(opened) == first
+
 
 SCHEMA = {
     "type": "object",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +29,11 @@ from bedrock_spark.errors import (
     RunFolderError,
 )
 from bedrock_spark.fallback.rounds import Fallback, refuse_too_small
+from bedrock_spark.fanout import StepResult
 from bedrock_spark.model_check import UsedModel
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline, stages
+from bedrock_spark.pipeline import opened as opened_run
 from bedrock_spark.pipeline.repeats import note_end_of
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, NO_WAIT, LeaseWait
@@ -345,6 +348,19 @@ def test_rows_that_a_later_stage_asks_are_not_asked_here(
     assert called == ["collect"]
 
 
+@pytest.mark.parametrize("stage", [Pipeline.advance, Pipeline.watch])
+def test_no_job_is_submitted_for_rows_that_a_later_stage_asks(
+    tmp_path: Path, stage: Callable[[Pipeline], StepResult | None]
+) -> None:
+    """Nor is any call made: the run is over, also if its shards may have more attempts by now."""
+    pipeline = open_pipeline(tmp_path / "run", shards={"min_records": 3})
+    prepare_by_hand(pipeline, 5, 4, 1)
+    pipeline.failures_are_read = True
+    result = stage(pipeline)
+    assert result == StepResult(2, 2, 0, 0, 9, 0)
+    assert result.is_done
+
+
 @pytest.mark.parametrize(("keeps", "there", "is_written"), [
     (False, "there", True),
     (True, "there", False),
@@ -398,7 +414,7 @@ def test_every_stage_that_holds_a_lease_waits_for_it_but_a_single_step(
         raise _Opened
 
     for name in ("check_reachable", "is_canary_due"):
-        for module in (stages, submission):
+        for module in (opened_run, submission):
             monkeypatch.setattr(module, name, lambda *_: False, raising=False)
     monkeypatch.setattr(pipeline._models, "check", lambda: None)
     monkeypatch.setattr(pipeline._models, "check_fallback", lambda: None)

@@ -45,6 +45,7 @@ from bedrock_spark.run_folder.prepared_files import (
 )
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced, new_run_id
 from bedrock_spark.run_folder.source_run import DerivedFrom
+from bedrock_spark.spark.keep.copy import check_copy
 from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.refused_rows import refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
@@ -86,6 +87,7 @@ def prepare(
         approve(committed)
         with named_jobs(spark, "prepare"):
             check_sink(spark, run, committed.columns, is_committed=True)
+            check_copy(spark, run.config)
         return committed
     with named_jobs(spark, "prepare"), reading(run.config.source, df):
         return _prepare(spark, run, df, observe, on_begin, approve, clock or SystemClock())
@@ -106,6 +108,7 @@ def _prepare(
         log.info("%s: %s", run.storage.uri, line)
     table = open_table(spark, config, df, run.aws)
     check_sink(spark, run, table.kept)
+    check_copy(spark, config)
     prepare_id = layout.new_prepare_id()
     with (
         _deleted_on_error(run.storage, prepare_id),

@@ -1,15 +1,35 @@
-"""The runs below a prefix."""
+"""The runs below a prefix, page by page. The pages of one run are below it."""
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from functools import partial
+from typing import Any, cast
+
+from flask import Blueprint, Flask, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from bedrock_spark.browse.runs import find_runs
-from bedrock_spark.ui.current import ui_settings
+from bedrock_spark.browse.run_index import ORDERS, RunsQuery
+from bedrock_spark.ui.current import number_argument, ui_settings
+from bedrock_spark.ui.pages import control, jobs, run
 from bedrock_spark.ui.settings import Kind
+from bedrock_spark.ui.shared import share, shared
 
 page = Blueprint("runs", __name__)
+page.record_once(lambda state: share(cast("Flask", state.app)))
+for below in (run.page, jobs.page, control.page):
+    page.register_blueprint(below)
+
+# The states in the order in which a user looks for them.
+STATES = {
+    "begun": "it has a run folder, and no command has ended yet",
+    "unfinished": "a command has ended, and there is more to do",
+    "held": "nothing more is submitted until somebody acts; the page of the run says why",
+    "failed": "the last command ended with an error",
+    "interrupted": "the last command was interrupted",
+    "done": "nothing is left to do",
+    "cleaning": "clean was killed while it deleted a part of the folder",
+    "cleaned": "clean has deleted what a finished run no longer needs",
+}
 
 
 @page.get("/")
@@ -17,7 +37,37 @@ def show() -> str | AnyResponse:
     """Show the runs below the prefix of the query, or of the command line."""
     settings = ui_settings()
     prefix = request.args.get("prefix", "").strip()
-    if not prefix and settings.place is not None and settings.place.kind is Kind.PREFIX:
-        return redirect(url_for("runs.show", prefix=settings.place.name))
-    found = find_runs(prefix, settings.aws) if prefix else []
-    return render_template("runs.html", prefix=prefix, runs=found)
+    place = settings.place
+    if not prefix and place is not None and place.kind is Kind.PREFIX:
+        return redirect(url_for("runs.show", prefix=place.name))
+    if not prefix and place is not None and place.kind is Kind.RUN:
+        return redirect(url_for("runs.run.show", uri=place.name))
+    query = RunsQuery(
+        text=request.args.get("text", "").strip(),
+        state=request.args.get("state", ""),
+        order=request.args.get("sort") or ORDERS[0],
+        page=number_argument("page", 1),
+    )
+    found = shared().index_of(prefix).page(query) if prefix else None
+    return render_template(
+        "runs.html",
+        prefix=prefix,
+        query=query,
+        found=found,
+        states=STATES,
+        orders=ORDERS,
+        short=partial(_below, prefix),
+        page_url=partial(_page_url, prefix, query),
+    )
+
+
+def _below(prefix: str, run_uri: str) -> str:
+    """Return the URI of a run without the prefix that all on the page have."""
+    start = f"{prefix.rstrip('/')}/"
+    return run_uri.removeprefix(start) if run_uri != start else run_uri
+
+
+def _page_url(prefix: str, query: RunsQuery, number: int) -> str:
+    values: dict[str, Any] = {"prefix": prefix, "text": query.text, "state": query.state}
+    used = {name: value for name, value in values.items() if value}
+    return url_for("runs.show", **used, sort=query.order, page=number)

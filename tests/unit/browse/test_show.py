@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from bedrock_spark.browse.record import show_record
+from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.browse.record import show_place, show_record
+from bedrock_spark.browse.unit_file import Place
 from bedrock_spark.cli import main
 from bedrock_spark.config import parse_config
-from bedrock_spark.errors import ExitCode, RunFolderError
+from bedrock_spark.errors import ConfigError, ExitCode, RunFolderError
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.cleaned import Cleaned
+from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import (
     RunManifest,
     Shard,
@@ -22,8 +28,11 @@ from bedrock_spark.run_folder.manifest import (
     require_manifest,
 )
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
+from bedrock_spark.schema import ROW_RECORD_ID
 from bedrock_spark.shards.record_ids import record_id
+from bedrock_spark.spark.collect.reconciliation_table import write_reconciliation
 from tests.unit.browse.finished_run import SCHEMA, rows_of, write_unit
+from tests.unit.browse.run_of_rows import REJECTS, row, shard, write_run
 from tests.unit.fakes import FakeClock, config_values
 
 SHARD = "shard-00000-00"
@@ -102,6 +111,71 @@ def test_the_command_shows_a_record_by_its_key(run: Run) -> None:
         "         text: one",
     ]
     assert lines[4].startswith('row      {"ticket_id": 1')
+
+
+def test_a_reply_says_how_it_was_read_which_job_has_it_and_which_one_counts(run: Run) -> None:
+    """The fallback's answer is the only one that is ok."""
+    shown = show_record(run, require_manifest(run.storage), IDS[0])
+    assert [(r.job_id, r.ended, r.counts) for r in shown.replies] == [
+        ("job1", "error", False),
+        ("job2", "error", False),
+        (None, "ok", True),
+    ]
+    assert shown.unit == SHARD
+
+
+def test_the_jobs_of_the_shard_are_those_of_the_table(run: Run) -> None:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/"
+    names = {"n1": (SHARD, 1, "job1"), "n2": (SHARD, 10, "job2"), "n3": ("other", 1, "job3")}
+    jobs = {
+        name: Job(unit, attempt, name, "t", SeenJob(arn + job, name, "t", "Completed"))
+        for name, (unit, attempt, job) in names.items()
+    }
+    write_reconciliation(run.storage, [ReconciledShard(unit=SHARD)], jobs)
+    shown = show_record(run, require_manifest(run.storage), IDS[0])
+    assert [(job.attempt, job.job_id, job.status) for job in shown.jobs] == [
+        (1, "job1", "Completed"),
+        (10, "job2", "Completed"),
+    ]
+
+
+def test_before_collect_the_source_rows_are_shown(run: Run, tmp_path: Path) -> None:
+    (tmp_path / layout.results_key(SHARD)).unlink()
+    path = tmp_path / layout.rows_key(SHARD, PREPARE)
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({ROW_RECORD_ID: IDS, "a": [10, 11, 12, 13]}), path)
+    shown = show_record(run, require_manifest(run.storage), IDS[2])
+    assert (shown.is_collected, shown.rows) == (False, ({"a": 12},))
+
+
+def test_a_row_is_shown_by_its_place(run: Run) -> None:
+    """With its shard known, only that is looked at."""
+    shown = show_place(run, require_manifest(run.storage), Place(SHARD, 0, 1))
+    assert (shown.record_id, shown.unit, len(shown.replies)) == (IDS[1], SHARD, 1)
+    with pytest.raises(ConfigError, match="no row is there"):
+        show_place(run, require_manifest(run.storage), Place(SHARD, 0, 99))
+
+
+def test_a_request_that_clean_has_deleted_is_missed_and_named(run: Run) -> None:
+    cleaned = Cleaned(0.0, ("results", "report"))
+    run.storage.write(layout.CLEANED_FILE, cleaned.to_json())
+    run.storage.delete([layout.shard_key(SHARD, PREPARE)])
+    shown = show_record(run, require_manifest(run.storage), IDS[0])
+    assert shown.request is None
+    assert shown.note == "bedrock-spark clean has deleted the requests and answers of this run"
+    assert len(shown.rows) == 2
+
+
+def test_a_rejected_row_has_no_request_and_a_reason(tmp_path: Path) -> None:
+    made = {shard(0): [row(0)], REJECTS: [row(1, "rejected", error_message="body: is null")]}
+    write_run(tmp_path, made)
+    result = CliRunner().invoke(main, ["show", str(tmp_path), "--outcome", "rejected", "--json"])
+    (record,) = json.loads(result.stdout)["records"]
+    assert (record["record_id"], record["request"], record["unit"]) == (None, None, REJECTS)
+    assert record["note"] == "the row was rejected, so it was never asked: body: is null"
+    assert record["rows"][0]["ticket_id"] == "T-1"
+    text = CliRunner().invoke(main, ["show", str(tmp_path), "--outcome", "rejected"]).stdout
+    assert text.startswith("note  the row was rejected")
 
 
 def test_records_are_chosen_by_outcome(run: Run) -> None:

@@ -31,6 +31,7 @@ STAGE_NAMES = ("run", "prepare", "submit", "advance", "collect", "fallback")
 def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that runs `bedrock-spark run x.yaml` with this stage in its place."""
     pipeline = SimpleNamespace(run=SimpleNamespace(config=make_config()))
+    monkeypatch.setattr(stages, "open_config", lambda _: {})
     monkeypatch.setattr(stages, "check_stages", lambda *_: None)
     monkeypatch.setattr(stages, "config_of_run", lambda *_: make_config())
     monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: pipeline)

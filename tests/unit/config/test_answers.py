@@ -86,3 +86,49 @@ def test_what_is_dropped_cannot_be_kept() -> None:
         make_config(answers=URI, results={"model_output": "drop"})
     read = make_config(answers={"uri": URI, "mode": "read"}, results={"model_output": "drop"})
     assert read.shares_records
+
+
+COPY = {"table": "lake.support.answers", "format": "iceberg"}
+
+
+@pytest.mark.parametrize(
+    ("section", "path", "has_copy"),
+    [
+        ({}, None, False),
+        (COPY, None, True),
+        ({"table": "s3://lake/copy", "format": "delta"}, "s3://lake/copy", True),
+        ({"table": "delta.`s3://lake/copy`", "format": "delta"}, None, True),
+        ({**COPY, "mode": "read"}, None, False),
+    ],
+)
+def test_the_store_may_have_a_copy(
+    section: dict[str, Any], path: str | None, has_copy: bool
+) -> None:
+    """It may change while a run goes on: prepare does not depend on it."""
+    config = make_config(answers={"uri": URI, **section})
+    assert config.answers is not None
+    assert (config.answers.table_path, config.answers.has_copy) == (path, has_copy)
+    without = make_config(answers={"uri": URI, "mode": config.answers.mode})
+    assert config.fixed_part() == without.fixed_part()
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"table": "a.b"}, "add answers.format"),
+        ({"format": "delta"}, "add answers.table"),
+        ({"table": "s3://lake/copy", "format": "iceberg"}, "needs a table of the catalog"),
+        ({"table": "a.b", "format": "hudi"}, "delta"),
+        ({"table": f"{URI}/copy", "format": "delta"}, r"answers\.table .* is below answers\.uri"),
+        ({"table": "s3://lake", "format": "delta"}, r"answers\.table .* is above answers\.uri"),
+        ({"table": "t.r", "format": "delta"}, r"answers\.table .* is results\.table"),
+        ({"table": "t.s", "format": "delta"}, r"answers\.table .* is source\.table"),
+    ],
+)
+def test_a_copy_that_cannot_be(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_config(
+            answers={"uri": URI, **section},
+            results={"table": "t.r"},
+            source={"table": "t.s"},
+        )

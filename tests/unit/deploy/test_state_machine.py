@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bedrock_spark import lambda_handler
-from bedrock_spark.errors import BudgetError, ConfigError, ExitCode, RunHeldError
+from bedrock_spark.chain import config_of_run
+from bedrock_spark.config import Config
+from bedrock_spark.errors import BudgetError, ConfigError, ExitCode, RunHeldError, StorageError
 from bedrock_spark.fanout import StepResult
+from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
+from bedrock_spark.run_folder.run import begin_run, open_run
+from bedrock_spark.run_models import RunModels
 from tests.unit.deploy.asl import Execution, TaskError, execute
 from tests.unit.deploy.kit import CONFIGS, plan_of, texts_of
 from tests.unit.deploy.test_requests import check
+from tests.unit.fakes import FakeClock, config_values
 
 SPARK_FAILED = "States.TaskFailed"
 
@@ -117,8 +124,8 @@ class FakePipeline:
     outcome: StepResult | Exception
 
     @classmethod
-    def open(cls, config: str) -> FakePipeline:
-        assert config == "s3://b/config.yaml"
+    def open(cls, config: Config) -> FakePipeline:
+        assert config.run_uri == config_values()["run_uri"]
         return cls()
 
     def advance(self) -> StepResult:
@@ -127,10 +134,13 @@ class FakePipeline:
         return self.outcome
 
 
-def test_the_function_returns_what_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_function_returns_what_takes_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """And raises what a person must correct, under the name that the state machine shows."""
     monkeypatch.setattr(lambda_handler, "Pipeline", FakePipeline)
-    event = {"config": "s3://b/config.yaml"}
+    event = {"config": str(tmp_path / "config.yaml")}
+    (tmp_path / "config.yaml").write_text(json.dumps(config_values()))
     for settled, code in ((1, 10), (2, 0)):
         FakePipeline.outcome = StepResult(2, settled, 0, 2 - settled, 9, 9)
         assert lambda_handler.advance(event)["exit_code"] == code
@@ -143,3 +153,26 @@ def test_the_function_returns_what_takes_time(monkeypatch: pytest.MonkeyPatch) -
         lambda_handler.advance(event)
     with pytest.raises(ConfigError, match="the event has no `config`"):
         lambda_handler.advance({})
+
+
+def test_the_function_leaves_rows_to_the_stage_that_asks_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage whose failures a later one asks, and has prepared, submits no job: none is created.
+
+    The shard has no file, so any attempt would be an error.
+    """
+    stages = [{"name": "classify"}, {"name": "retry", "outcome": "error"}]
+    values = {**config_values(str(tmp_path / "runs")), "stages": stages}
+    monkeypatch.setattr(RunModels, "check", lambda _: None)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**values, "source": {"path": "a.parquet", "key": "id"}}))
+    run = begin_run(open_run(config_of_run(f"{file}#classify"), FakeClock()))
+    shards = (Shard("shard-0", 100, 100, "0"),)
+    commit_manifest(run.storage, RunManifest(run.run_id, 100, "a INT", shards, ()))
+    event = {"config": f"{file}#classify"}
+    with pytest.raises(StorageError):  # it reads the first record, for the canary
+        lambda_handler.advance(event)
+    (tmp_path / "runs" / "retry").mkdir()
+    (tmp_path / "runs" / "retry" / "manifest.json").write_text("{}")
+    assert lambda_handler.advance(event)["exit_code"] == ExitCode.DONE

@@ -135,6 +135,7 @@ def test_the_exit_code_is_its_own(
     def stage(*_: object) -> int:
         raise NoSlotAtAllError(MESSAGE)
 
+    monkeypatch.setattr(stages, "open_config", lambda _: {})
     monkeypatch.setattr(stages, "check_stages", lambda *_: None)
     monkeypatch.setattr(stages, "config_of_run", lambda *_: make_config())
     monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: None)

@@ -149,6 +149,17 @@ def test_a_store_of_answers_is_read_and_added_to(mode: str, actions: list[str] |
         assert found["Answers"]["Resource"] == "arn:aws:s3:::lake/kept/*"
 
 
+def test_spark_writes_the_copy_of_the_answers() -> None:
+    """If it is a folder in S3 and the run writes it; a catalog has permissions of its own."""
+    copy = {"uri": "s3://lake/kept/", "table": "s3a://lake/copy", "format": "delta"}
+    own = statements(policies(answers=copy).spark)
+    assert own["TableOfAnswers"]["Resource"] == "arn:aws:s3:::lake/copy/*"
+    assert "s3:DeleteObject" in own["TableOfAnswers"]["Action"]
+    assert own["BucketOfTheTable"]["Resource"] == "arn:aws:s3:::lake"
+    for other in ({"table": "lake.a.b"}, {"mode": "read"}):
+        assert "TableOfAnswers" not in statements(policies(answers={**copy, **other}).spark)
+
+
 def test_the_role_trusts_jobs_of_its_account_only() -> None:
     trust = policies().trust["Statement"][0]
     assert trust["Principal"] == {"Service": "bedrock.amazonaws.com"}

@@ -1,0 +1,121 @@
+"""What is known of the runs that pages show: one reading of a run serves all who look at it.
+
+A page that is open all day asks every few seconds. So a run that rests is read again only if its
+report or its lease has changed, and a run that goes on is read so seldom that reading takes at most
+a tenth of the time, however large it is. Who asks meanwhile gets the last reading.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.browse.standing import Standing, standing_of
+from bedrock_spark.clock import Clock
+from bedrock_spark.report.live import Look, look_at
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.run import Run, find_run
+from bedrock_spark.storage import Storage, calls_at_once
+
+# How often a run is read at most, and the part of the time that reading may take.
+_LEAST_SECONDS, _SHARE = 3.0, 10.0
+# A run is opened again after this time: somebody may go on with another config.
+_OPEN_SECONDS = 60.0
+# How many runs are kept: the jobs of a large one take a hundred megabytes.
+_MOST_RUNS = 6
+# Whoever works on a run writes one of these.
+_MARKS = (
+    *(layout.LEASE_FILE, layout.REPORT_FILE, layout.CLEANED_FILE),
+    *(layout.MANIFEST_FILE, layout.CANARY_FILE),
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A run as it was read. read_at: in seconds since the epoch."""
+
+    run: Run
+    look: Look
+    standing: Standing
+    read_at: float
+
+
+@dataclass
+class _Kept:
+    lock: threading.Lock
+    reading: Reading | None = None
+    marks: tuple[tuple[str, str], ...] = ()
+    opened_at: float = 0.0
+    due_at: float = 0.0
+
+
+class Looks:
+    """The last readings of runs. Several threads may ask at once."""
+
+    def __init__(self, aws: AwsSettings, clock: Clock) -> None:
+        self._aws = aws
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    def of(self, run_uri: str, *, at_once: bool = False) -> Reading:
+        """Return what is known of a run; read it if that is due.
+
+        at_once: read it in any case, such as before somebody decides to stop it
+        Raises RunFolderError if there is no run, or its folder is damaged.
+        """
+        with self._lock:
+            kept = self._kept.setdefault(run_uri, _Kept(threading.Lock()))
+            self._kept.move_to_end(run_uri)
+            while len(self._kept) > _MOST_RUNS:
+                self._kept.popitem(last=False)
+        known = kept.reading
+        # Another thread reads it already: what is known is good enough, if anything is.
+        if not kept.lock.acquire(blocking=known is None or at_once):
+            assert known is not None
+            return known
+        try:
+            return self._read(run_uri, kept, at_once=at_once)
+        finally:
+            kept.lock.release()
+
+    def forget(self, run_uri: str) -> None:
+        """Let a run be read when it is asked for next: this process has begun to work on it."""
+        with self._lock:
+            kept = self._kept.get(run_uri)
+        if kept is not None:
+            with kept.lock:
+                kept.due_at, kept.marks = 0.0, ()
+
+    def _read(self, run_uri: str, kept: _Kept, *, at_once: bool) -> Reading:
+        began, known = self._clock.now(), kept.reading
+        if known is not None and not at_once:
+            if known.read_at <= began < kept.due_at:
+                return known
+            if not known.look.goes_on:
+                marks = _marks(known.run.storage)
+                if marks == kept.marks:
+                    kept.due_at = began + _LEAST_SECONDS
+                    return known
+        if known is None or at_once or not 0 <= began - kept.opened_at < _OPEN_SECONDS:
+            run = find_run(run_uri, self._aws.region, self._aws.endpoint_url, needs=())
+            kept.opened_at = began
+        else:
+            run = known.run
+        marks = _marks(run.storage)
+        look = look_at(run, self._clock)
+        now = self._clock.now()
+        reading = Reading(run, look, standing_of(run, look.known, now), now)
+        kept.due_at = now + max(_LEAST_SECONDS, _SHARE * (now - began))
+        kept.reading, kept.marks = reading, marks
+        return reading
+
+
+def _marks(storage: Storage) -> tuple[tuple[str, str], ...]:
+    """Return the versions of the objects by which a change of a run that rests is seen."""
+    with calls_at_once(storage) as calls:
+        listed = [calls.begin(storage.list, key) for key in _MARKS]
+    objects = (found for each in listed for found in each.result())
+    return tuple((found.key, found.version) for found in objects)

@@ -1,0 +1,105 @@
+"""One run: its report, live while it goes on. The folder of a config with stages shows these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, jsonify, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from bedrock_spark.browse.run_index import ShownRun
+from bedrock_spark.clock import iso_time
+from bedrock_spark.page.templating import style
+from bedrock_spark.run_folder.stages_file import stages_below
+from bedrock_spark.ui.current import run_argument, ui_settings
+from bedrock_spark.ui.run_view import RunView, digest_of, view_of
+from bedrock_spark.ui.settings import Kind
+from bedrock_spark.ui.shared import shared
+
+page = Blueprint("run", __name__)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A stage by its name. shown: None if it has not begun."""
+
+    name: str
+    shown: ShownRun | None
+
+
+@page.get("/run")
+def show() -> str:
+    """Show a run, or the stages below a folder."""
+    uri = run_argument()
+    names = stages_below(uri, ui_settings().aws)
+    if names is not None:
+        return _show_stages(uri, names)
+    view = _view(uri)
+    return render_template(
+        "run.html",
+        uri=uri,
+        up=_up(uri),
+        view=view,
+        read_at=_second(view),
+        digest_of=digest_of,
+    )
+
+
+@page.get("/run/now")
+def now() -> AnyResponse:
+    """Return the parts of the page that have changed, to the script of the page.
+
+    have: the digest of each part that the browser has, as `name:digest` with commas between
+    """
+    view = _view(run_argument())
+    pairs = (each.partition(":") for each in request.args.get("have", "").split(","))
+    have = {name: digest for name, _, digest in pairs}
+    return jsonify(
+        parts=view.changed(have),
+        goes_on=view.goes_on,
+        title=view.title,
+        read_at=_second(view),
+    )
+
+
+@page.get("/run/report.css")
+def report_style() -> AnyResponse:
+    """Return the style sheet of the sections of a report."""
+    return AnyResponse(str(style("report.css")), mimetype="text/css")
+
+
+def _view(uri: str) -> RunView:
+    return view_of(uri, shared().looks.of(uri), shared())
+
+
+def _second(view: RunView) -> str:
+    """Return when the run was read: 14:05:03 UTC."""
+    return f"{(iso_time(view.read_at) or '')[11:19]} UTC"
+
+
+def _show_stages(uri: str, names: tuple[str, ...]) -> str:
+    index = shared().index_of(uri)
+    stages = [_Stage(name, index.one(name)) for name in names]
+    runs = [stage.shown.run for stage in stages if stage.shown is not None]
+    known = [run.cost for run in runs if run.cost is not None]
+    return render_template(
+        "stages.html",
+        uri=uri,
+        up=_up(uri),
+        stages=stages,
+        done=sum(run.state == "done" for run in runs),
+        cost=sum(known) if known and len(known) == len(runs) else None,
+        goes_on=any(stage.shown is not None and stage.shown.goes_on for stage in stages),
+    )
+
+
+def _up(uri: str) -> str:
+    """Return the address of the runs beside a run."""
+    place = ui_settings().place
+    values: dict[str, Any] = {}
+    if place is not None and place.kind is Kind.PREFIX and uri.startswith(place.name):
+        values["prefix"] = place.name
+    else:
+        values["prefix"] = uri.rpartition("/")[0] or uri
+    return url_for("runs.show", **values)

@@ -1,0 +1,131 @@
+"""The page of a run as named parts: a browser that watches a run gets those that have changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import render_template
+from markupsafe import Markup
+
+from bedrock_spark.browse.errors import Group, errors_in_report
+from bedrock_spark.browse.jobs import JobsPage, jobs_page
+from bedrock_spark.outputs.outcomes import MISSING, UNFOUND
+from bedrock_spark.page import sections_of
+from bedrock_spark.page.words import outcome_sentence
+from bedrock_spark.ui.control import is_stage
+from bedrock_spark.ui.looks import Reading
+from bedrock_spark.ui.shared import Shared
+
+# The parts in the order of the page.
+PARTS = (
+    *("head", "control", "rows", "time", "jobs", "errors"),
+    *("findings", "answers", "cost", "config"),
+)
+_JOBS_SHOWN, _FINDINGS_SHOWN = 10, 100
+# How many runs keep their parts.
+_MOST_RENDERED = 12
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as its page shows it. parts: by name, in the order of PARTS."""
+
+    title: str
+    goes_on: bool
+    read_at: float
+    parts: Mapping[str, Markup]
+
+    def changed(self, have: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """Return the parts that are not those that a browser has, each with its digest.
+
+        have: digests by the names of parts
+        """
+        made = {
+            name: {"digest": digest_of(html), "html": html} for name, html in self.parts.items()
+        }
+        return {name: part for name, part in made.items() if part["digest"] != have.get(name)}
+
+
+def digest_of(html: str) -> str:
+    """Return a short digest of a part of the page."""
+    return hashlib.sha256(html.encode()).hexdigest()[:12]
+
+
+def view_of(run_uri: str, reading: Reading, shared: Shared) -> RunView:
+    """Return the page of a run. What a reading alone shows is made once."""
+    kept = shared.rendered.get(run_uri)
+    if kept is None or kept[0] is not reading:
+        if len(shared.rendered) >= _MOST_RENDERED:
+            shared.rendered.clear()
+        kept = reading, _parts_of(run_uri, reading)
+        shared.rendered[run_uri] = kept
+    control = _control(run_uri, reading, shared)
+    parts = {name: control if name == "control" else kept[1][name] for name in PARTS}
+    title = f"{reading.run.run_id}: {outcome_sentence(reading.look.report)}"
+    operation = shared.operations.of(run_uri)
+    is_at_work = operation is not None and not operation.is_over
+    return RunView(title, reading.look.goes_on or is_at_work, reading.read_at, parts)
+
+
+def _parts_of(run_uri: str, reading: Reading) -> dict[str, Any]:
+    report, config = reading.look.report, reading.run.config
+    sections = sections_of(report)
+    known = reading.look.known
+    jobs = None if known is None else _newest(jobs_page(known.state.jobs.values()))
+    common = {"uri": run_uri, "report": report, "look": reading.look, "now": reading.standing}
+    findings = report["findings"]
+    made = {
+        "head": _render(
+            "head", sentence=outcome_sentence(report), figures=sections["figures"], **common
+        ),
+        "jobs": _render("jobs", jobs=jobs, **common),
+        "errors": _render(
+            "errors", errors=errors_in_report(report, config), records_of=_records_of, **common
+        ),
+        "findings": _render(
+            "findings", findings=findings[:_FINDINGS_SHOWN], count=len(findings), **common
+        ),
+    }
+    return {**{name: sections[name] for name in PARTS if name in sections}, **made}
+
+
+def _newest(page: JobsPage) -> JobsPage:
+    return replace(page, jobs=page.jobs[:_JOBS_SHOWN])
+
+
+def _control(run_uri: str, reading: Reading, shared: Shared) -> Markup:
+    standing, operation = reading.standing, shared.operations.of(run_uri)
+    is_free = reading.look.holder is None and (operation is None or operation.is_over)
+    is_batch_left = standing.shards > 0 and not standing.is_batch_over
+    may_go_on = is_free and is_batch_left and not standing.is_finished
+    return _render(
+        "control",
+        uri=run_uri,
+        look=reading.look,
+        now=standing,
+        operation=operation,
+        allow_control=shared.settings.allow_control,
+        may_stop=reading.look.goes_on,
+        may_go_on=may_go_on,
+        needs_spark=not standing.is_finished and standing.is_batch_over,
+        is_stage=may_go_on and is_stage(run_uri, shared.settings.aws),
+    )
+
+
+def _records_of(run_uri: str, group: Group) -> str:
+    """Return the address of the records of a group of errors."""
+    query = {"uri": run_uri}
+    if group.outcome in (MISSING, UNFOUND):
+        query["outcome"] = group.outcome
+    else:
+        code = "-" if group.code is None else group.code
+        query["error"] = f"{group.outcome} {code} {group.message}"
+    return f"/run/records?{urlencode(query)}"
+
+
+def _render(name: str, **values: Any) -> Markup:
+    return Markup(render_template(f"run/{name}.html", **values))
