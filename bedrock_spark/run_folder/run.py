@@ -130,9 +130,12 @@ def open_run(config: Config, clock: Clock) -> Run:
     storage = open_storage(config.run_uri, AwsSettings(config.batch.region, config.endpoint_url))
     data = read_run_file(storage)
     if data is None:
-        if is_fixed(storage):
+        with calls_at_once(storage) as calls:
+            fixed = calls.begin(is_fixed, storage)
+            stages = calls.begin(read_stage_names, storage)
+        if fixed.result():
             raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
-        if read_stage_names(storage) is not None:
+        if stages.result() is not None:
             raise no_run(storage)
         return replace(new_run(config, clock), is_first=True)
     description = parse_run_file(data, storage)

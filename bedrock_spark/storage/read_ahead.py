@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from typing import TypeAlias
 
 from bedrock_spark.storage.base import Storage, StoredObject
 from bedrock_spark.storage.local import LocalStorage
 
-# How many reads run while the caller is busy. Memory holds these pieces and one more.
-READS_AHEAD = 4
+# How many reads run while the caller is busy: a few whatever their size, and more while their
+# pieces together are small. Memory holds these pieces and one more. Records that are far from each
+# other are small pieces, and each costs the latency of the store.
+READS_AHEAD, MOST_READS_AHEAD = 4, 16
+BYTES_AHEAD = 8_000_000
 
 # A piece of an object: its key, from its first byte up to another one.
 Piece: TypeAlias = tuple[str, int, int]
@@ -37,23 +39,37 @@ def _read_in_threads(
     storage: Storage, pieces: Iterator[Piece]
 ) -> Generator[tuple[str, bytes], None, None]:
     """Yield nothing of use when the first reads have begun; then the pieces."""
-    running: deque[tuple[str, Future[bytes]]] = deque()
-    with ThreadPoolExecutor(READS_AHEAD, thread_name_prefix="read-ahead") as pool:
+    running: deque[tuple[Piece, Future[bytes]]] = deque()
+    following = next(pieces, None)
+    ahead = 0  # the bytes of the pieces that are being read
+    with ThreadPoolExecutor(MOST_READS_AHEAD, thread_name_prefix="read-ahead") as pool:
 
-        def begin(most: int) -> None:
-            for piece in islice(pieces, most):
-                running.append((piece[0], pool.submit(storage.read_range, *piece)))
+        def begin() -> None:
+            nonlocal following, ahead
+            while following is not None and (
+                len(running) < READS_AHEAD
+                or (len(running) < MOST_READS_AHEAD and ahead + _size_of(following) <= BYTES_AHEAD)
+            ):
+                running.append((following, pool.submit(storage.read_range, *following)))
+                ahead += _size_of(following)
+                following = next(pieces, None)
 
         try:
-            begin(READS_AHEAD)
+            begin()
             yield "", b""
             while running:
-                key, reading = running.popleft()
+                piece, reading = running.popleft()
                 data = reading.result()
-                begin(1)
-                yield key, data
+                ahead -= _size_of(piece)
+                begin()
+                yield piece[0], data
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _size_of(piece: Piece) -> int:
+    _, start, stop = piece
+    return stop - start
 
 
 class LineReader:

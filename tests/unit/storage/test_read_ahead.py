@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bedrock_spark.errors import StorageError
 from bedrock_spark.storage import LineReader, LocalStorage, StoredObject, read_ahead
-from bedrock_spark.storage.read_ahead import READS_AHEAD
+from bedrock_spark.storage.read_ahead import BYTES_AHEAD, MOST_READS_AHEAD, READS_AHEAD
 
 
 class Remote:
@@ -32,6 +32,7 @@ class Remote:
             self.begun.append(key)
             self._running += 1
             self.most = max(self.most, self._running)
+            self.note_begun()
         assert self.may_read.wait(60)
         with self._lock:
             self._running -= 1
@@ -39,8 +40,24 @@ class Remote:
             raise StorageError(f"{key}: there is no such object")
         return self.objects[key][start:stop]
 
+    def note_begun(self) -> None:
+        """Called when a read has begun."""
+
     def listed(self) -> list[StoredObject]:
         return [StoredObject(key, len(data), "v") for key, data in self.objects.items()]
+
+
+class Together(Remote):
+    """A store whose reads wait until `count` of them have begun."""
+
+    def __init__(self, objects: dict[str, bytes], count: int) -> None:
+        super().__init__(objects)
+        self.may_read.clear()
+        self._count = count
+
+    def note_begun(self) -> None:
+        if self._running >= self._count:
+            self.may_read.set()
 
 
 OBJECTS = st.lists(st.lists(st.sampled_from([b"", b"a", b"bc" * 20, b"d" * 90]), max_size=5))
@@ -59,7 +76,7 @@ def test_lines_are_read_whole_whatever_the_pieces_are(
         assert b"".join(pieces) == objects[stored.key]
         assert all(piece.endswith(b"\n") for piece in pieces[:-1])
         assert all(len(piece) <= size + 2 * 90 for piece in pieces)
-    assert storage.most <= READS_AHEAD
+    assert storage.most <= MOST_READS_AHEAD
 
 
 def test_a_local_object_has_the_same_lines(tmp_path: Path) -> None:
@@ -96,10 +113,10 @@ def test_a_reader_that_is_closed_begins_no_more_reads() -> None:
     assert list(reader.whole_lines(storage.listed()[0])) == [b"x\n"]
     reader.close()
     begun = len(storage.begun)
-    assert begun <= READS_AHEAD + 1
+    assert begun <= MOST_READS_AHEAD + 1
     assert not [t for t in threading.enumerate() if t.name.startswith("read-ahead")]
     LineReader(storage, storage.listed(), 10).close()
-    assert len(storage.begun) <= begun + READS_AHEAD
+    assert len(storage.begun) <= begun + MOST_READS_AHEAD
     assert not [t for t in threading.enumerate() if t.name.startswith("read-ahead")]
 
 
@@ -134,3 +151,23 @@ def test_an_object_that_is_gone_is_an_error_when_its_turn_comes() -> None:
     assert next(pieces) == ("a", b"1\n")
     with pytest.raises(StorageError, match="gone: there is no such object"):
         next(pieces)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ahead"),
+    [
+        ([1] * 50, MOST_READS_AHEAD),
+        ([BYTES_AHEAD // 8] * 50, 8),
+        ([BYTES_AHEAD] * 50, READS_AHEAD),
+        ([1] * 6 + [BYTES_AHEAD] * 50, 6),
+        ([1] * 3, 3),
+    ],
+)
+def test_small_pieces_are_read_many_at_once_and_large_ones_a_few(
+    sizes: list[int], ahead: int
+) -> None:
+    """The bytes of the pieces bound the memory; of far records, the latency counts, not bytes."""
+    storage: Any = Together({"a": b""}, ahead)
+    pieces = read_ahead(storage, [("a", 0, size) for size in sizes])
+    assert sum(1 for _ in pieces) == len(sizes)
+    assert storage.most == ahead
