@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -29,11 +29,8 @@ from bedrock_spark.preview.values import AnsweredRow, Estimate, Whole
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-log = logging.getLogger(__name__)
-
 # Returns a session for a config.
 OpenSpark = Callable[[Config], "SparkSession"]
-_UNKNOWN = "the rows cannot be read ({}); the terminal shows where it happened"
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,10 @@ class Bench:
     memory: AnswerMemory = field(default_factory=AnswerMemory)
     paid: Decimal = Decimal()
     whole: Whole | None = None
-    _work: threading.Thread | None = None
+    _worker: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="rows")
+    )
+    _work: Future[None] = field(init=False)
     _asking: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
     _changing: threading.Lock = field(default_factory=threading.Lock)
@@ -100,7 +100,7 @@ class Bench:
     @property
     def is_reading(self) -> bool:
         """Tell whether the rows are being read or rendered."""
-        return self._work is not None and self._work.is_alive()
+        return not self._work.done()
 
     @property
     def is_asking(self) -> bool:
@@ -108,10 +108,15 @@ class Bench:
         return self._asking.locked()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the rows are there; return whether they are, or cannot be."""
-        if self._work is not None:
-            self._work.join(seconds)
-        return not self.is_reading
+        """Wait until the rows are there; return whether they are, or cannot be.
+
+        Raises what is no error of this package, and what nobody expected.
+        """
+        try:
+            self._work.result(seconds)
+        except TimeoutError:
+            return False
+        return True
 
     def choose(self, choice: RowChoice) -> None:
         """Read other rows. The answers of the ones before are remembered, and not shown."""
@@ -150,19 +155,13 @@ class Bench:
 
     def _begin(self) -> None:
         self.error = None
-        if self._work is not None:
-            self._work.join()
-        self._work = threading.Thread(target=self._read, name="rows", daemon=True)
-        self._work.start()
+        self._work = self._worker.submit(self._read)
 
     def _read(self) -> None:
         try:
             self.view = self._viewed()
         except BedrockSparkError as exc:
             self.error = exc
-        except Exception as exc:  # a thread has nobody else to tell
-            log.exception("the rows of %s cannot be read", self.name)
-            self.error = ConfigError(_UNKNOWN.format(type(exc).__name__))
 
     def _viewed(self) -> View:
         """Render the rows by the config of now; read them first, unless they are there."""
