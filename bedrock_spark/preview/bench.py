@@ -138,6 +138,8 @@ class Bench:
             except BedrockSparkError as exc:
                 self.error = exc
                 raise
+            if draft != self.draft:
+                self.whole = None
             self.draft, self.typed = draft, draft.fields
             self._begin()
 

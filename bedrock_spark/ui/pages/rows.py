@@ -65,8 +65,7 @@ def show() -> str | AnyResponse:
         config=name,
         bench=bench,
         is_there=is_there,
-        view=view,
-        **({} if view is None else _table(bench, view)),
+        **({"view": None} if view is None else _table(bench, view)),
     )
 
 

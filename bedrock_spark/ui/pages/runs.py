@@ -42,6 +42,8 @@ def show() -> str | AnyResponse:
         return redirect(url_for("runs.show", prefix=place.name))
     if not prefix and place is not None and place.kind is Kind.RUN:
         return redirect(url_for("runs.run.show", uri=place.name))
+    if not prefix and place is not None and place.kind is Kind.CONFIG:
+        return redirect(url_for("rows.show", config=place.name))
     query = RunsQuery(
         text=request.args.get("text", "").strip(),
         state=request.args.get("state", ""),
