@@ -2,15 +2,16 @@
 
 A k-way merge (https://en.wikipedia.org/wiki/K-way_merge_algorithm) of sorted files. Readers and
 writers may go on meanwhile: merged files are new files, and a note says what they replace
-(store.py). A later compaction deletes what was replaced, after DELETE_AFTER_SECONDS.
+(store.py). A later `compact` deletes what was replaced, after DELETE_AFTER_SECONDS.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bedrock_spark.answers.compacting import claimed
 from bedrock_spark.answers.read import OpenAnswers
 from bedrock_spark.answers.store import (
     ANSWERS,
@@ -39,13 +41,20 @@ from bedrock_spark.answers.table import (
     SCHEMA,
     write_answers,
 )
-from bedrock_spark.errors import AnswerStoreError
+from bedrock_spark.errors import AnswerStoreError, RunHeldError
 from bedrock_spark.storage import Storage
 
 # Files below this size are merged; a file of twice the size is as good as any.
 SMALL_BYTES = FILE_BYTES // 2
 # Files that are merged at a time: memory holds a row group of each.
 _MOST_FILES = 32
+# A run merges small files only if so many have one hash, so many of them at a time, the smallest
+# ones: so an answer is written again a few times before its file is large. And it reads no more.
+MANY_FILES = 24
+_AT_A_TIME = 16
+_MOST_BYTES = 1_000_000_000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,26 +71,91 @@ class Compacted:
     kept: int = 0
     deleted: int = 0
 
+    def __add__(self, other: Compacted) -> Compacted:
+        """Return the sum of both."""
+        mine, yours = astuple(self), astuple(other)
+        return Compacted(*(a + b for a, b in zip(mine, yours, strict=True)))
+
 
 def compact(storage: Storage, now: float) -> Compacted:
     """Merge the small files of a store, and delete files that were replaced long ago.
 
     now: in seconds since the epoch
-    Raises AnswerStoreError if the store, or a file of it, is damaged.
+    Raises AnswerStoreError if the store, or a file of it, is damaged, and RunHeldError if another
+    process compacts it.
     """
     begin_store(storage)
-    deleted = _delete_replaced(storage, now)
-    small = [f for f in pin_files(storage) if f.size < SMALL_BYTES and _is_sorted(storage, f)]
-    merged = written = answers = kept = 0
-    for start in range(0, len(small), _MOST_FILES):
-        group = small[start : start + _MOST_FILES]
-        if len(group) < 2:
-            continue
-        files, before, after = _merge(storage, group, now)
-        note_compaction(storage, now, [f.key for f in files], [f.key for f in group])
-        merged, written = merged + len(group), written + len(files)
-        answers, kept = answers + before, kept + after
-    return Compacted(merged, written, answers, kept, deleted)
+    with claimed(storage, now) as claim:
+        deleted = _delete_replaced(storage, now)
+        small = [f for f in pin_files(storage) if f.size < SMALL_BYTES and _is_sorted(storage, f)]
+        done = Compacted(deleted=deleted)
+        for start in range(0, len(small), _MOST_FILES):
+            group = small[start : start + _MOST_FILES]
+            if len(group) > 1:
+                done += _merge_and_note(storage, group, now)[0]
+                claim.renew(now)
+    return done
+
+
+def compact_if_many(storage: Storage, now: float) -> Compacted:
+    """Merge small files if many of them have the same hashes, and no more than a run can wait for.
+
+    Deletes nothing: `compact` does, so a run needs no right to delete. Does nothing if another
+    process compacts the store.
+    now: in seconds since the epoch
+    Raises AnswerStoreError if the store, or a file that is merged, is damaged.
+    """
+    files = [f for f in pin_files(storage) if f.size < SMALL_BYTES and f.has_name_of_ours]
+    done, left = Compacted(), _MOST_BYTES
+    if not _chosen(files, left):
+        return done
+    try:
+        with claimed(storage, now) as claim:
+            # The list is read again: another process may just have done it.
+            files = [f for f in pin_files(storage) if f.size < SMALL_BYTES and f.has_name_of_ours]
+            while group := _chosen(files, left):
+                compacted, written = _merge_and_note(storage, group, now)
+                done += compacted
+                claim.renew(now)
+                left -= sum(file.size for file in group)
+                new = [file for file in written if file.size < SMALL_BYTES]
+                files = [*(file for file in files if file not in group), *new]
+    except RunHeldError:
+        log.info("%s: another process compacts this store", storage.uri)
+    return done
+
+
+def _chosen(files: Sequence[AnswersFile], most_bytes: int) -> list[AnswersFile]:
+    """Return the files to merge: the smallest of those that share a hash; none if these are few."""
+    together = _deepest(files)
+    if len(together) < MANY_FILES:
+        return []
+    chosen = sorted(together, key=lambda file: (file.size, file.key))[:_AT_A_TIME]
+    sizes = np.cumsum([file.size for file in chosen])
+    within = chosen[: int(np.searchsorted(sizes, most_bytes, "right"))]
+    return within if len(within) > 1 else []
+
+
+def _deepest(files: Sequence[AnswersFile]) -> list[AnswersFile]:
+    """Return the files that have one hash, for the hash that most files have."""
+    # At one hash, files begin before others end: both ends are included.
+    ends = sorted([(f.first, 0) for f in files] + [(f.last, 1) for f in files])
+    depth = most = 0
+    deepest = LOWEST
+    for at, is_end in ends:
+        depth += -1 if is_end else 1
+        if depth > most:
+            most, deepest = depth, at
+    return [file for file in files if file.has_part_of(deepest, deepest)]
+
+
+def _merge_and_note(
+    storage: Storage, group: Sequence[AnswersFile], now: float
+) -> tuple[Compacted, list[AnswersFile]]:
+    """Replace some files by merged ones; return what was done, and the new files."""
+    written, before, after = _merge(storage, group, now)
+    note_compaction(storage, now, [f.key for f in written], [f.key for f in group])
+    return Compacted(len(group), len(written), before, after), written
 
 
 def _is_sorted(storage: Storage, file: AnswersFile) -> bool:

@@ -3,6 +3,7 @@
     <uri>/store.json                         {"format": 1}
     <uri>/answers/<name>.parquet             answers, sorted by body_hash; never changed
     <uri>/compactions/<time>-<random>.json   which files were merged into which
+    <uri>/compacting.json                    which process compacts (compacting.py)
     <uri>/copies/<digest of a table>.json    which files a table has (copies.py)
 
     name = <milliseconds since the epoch>-<label>-<number>-<first hash>-<last hash>

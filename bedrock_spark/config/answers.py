@@ -28,6 +28,7 @@ class AnswersConfig(Section):
 
     max_age: in seconds; older answers are asked again. None: no answer is too old
     keep: the outcomes that are kept and used beside ok
+    compact: whether a run merges small files of the store if there are many
     table, format: a copy of the store for queries, in Delta Lake or Iceberg; None for no copy
     """
 
@@ -39,6 +40,7 @@ class AnswersConfig(Section):
     keep: Annotated[
         tuple[Literal["truncated", "refused", "invalid"], ...], BeforeValidator(one_or_many)
     ] = ()
+    compact: Literal["auto", "never"] = "auto"
     table: Annotated[str, Field(min_length=1)] | None = None
     format: Literal["delta", "iceberg"] | None = None
 

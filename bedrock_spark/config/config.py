@@ -36,7 +36,7 @@ _FIXED = ("run_uri", "source", "model", "request", "shards", "answers")
 _FREE = {
     "source": ("on_duplicate_key", "max_rejects"),
     "request": ("on_truncated", "max_tokens_ceiling", "on_refused"),
-    "answers": ("keep", "table", "format"),
+    "answers": ("keep", "compact", "table", "format"),
 }
 
 

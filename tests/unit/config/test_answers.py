@@ -105,7 +105,7 @@ def test_the_store_may_have_a_copy(
     section: dict[str, Any], path: str | None, has_copy: bool
 ) -> None:
     """It may change while a run goes on: prepare does not depend on it."""
-    config = make_config(answers={"uri": URI, **section})
+    config = make_config(answers={"uri": URI, "compact": "never", **section})
     assert config.answers is not None
     assert (config.answers.table_path, config.answers.has_copy) == (path, has_copy)
     without = make_config(answers={"uri": URI, "mode": config.answers.mode})
