@@ -23,7 +23,7 @@ from bedrock_spark.preview.memory import AnswerMemory, request_id
 from bedrock_spark.preview.options import PreviewOptions
 from bedrock_spark.preview.rows import PreviewRows, use_rows
 from bedrock_spark.preview.sides import Side, side_of
-from bedrock_spark.preview.summary import whole_of_side
+from bedrock_spark.preview.summary import notes_of, whole_of_side
 from bedrock_spark.preview.values import AnsweredRow, Estimate, Whole
 
 if TYPE_CHECKING:
@@ -291,6 +291,14 @@ class Bench:
             return False
         line = self.view.side.rendered[number - 1].line
         return asked.request == (None if line is None else request_id(self.view.side, line.body))
+
+    def notes(self) -> list[str]:
+        """Return what the prices and the sum of the whole leave out."""
+        view = self.view
+        if view is None:
+            return []
+        options = PreviewOptions(limit_name="the limit", named="these rows")
+        return list(notes_of(view.side, options, view.again, self.whole))
 
     def _whole_of(self, view: View) -> Whole | None:
         """Return what the whole source costs, by all answers to the requests of now."""

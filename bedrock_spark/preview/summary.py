@@ -80,5 +80,4 @@ def notes_of(
             "fallback: a run would refuse it"
         )
     elif whole is not None:
-        rows = "the rows for which --where is true" if options.where else "the first rows"
-        yield f"the whole is like {rows} only if its other rows are"
+        yield f"the whole is like {options.rows_name} only if its other rows are"

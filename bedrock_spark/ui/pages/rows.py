@@ -86,6 +86,7 @@ def _sums(bench: Bench, view: View) -> dict[str, Any]:
         "again_price": _price(view.again),
         "paid": small_dollars(bench.paid),
         "whole": None if bench.whole is None else whole_line(bench.whole),
+        "notes": bench.notes(),
         "compared": bench.history.compared_rows(),
         "changed": bench.history.changed_rows(),
         "limit": f"{MAX_COST}",
