@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import webbrowser
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_to_end
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.errors import ExitCode
+
+if TYPE_CHECKING:
+    from bedrock_spark.ui.settings import UiSettings
 
 
 @click.command(epilog="Example: bedrock-spark ui s3://my-bucket/runs/ --allow-calls")
@@ -54,19 +58,32 @@ def ui(
     """
 
     def work() -> int:
-        from bedrock_spark.ui.server import listen
         from bedrock_spark.ui.settings import UiSettings, place_of
 
         aws = AwsSettings(region, endpoint_url)
         started_with = None if place is None else place_of(place, aws)
-        server = listen(UiSettings(started_with, aws, allow_calls, allow_control), port)
-        display.close(server.address)
-        if opens or (opens is None and sys.stdout.isatty()):
-            webbrowser.open(server.address)
-        server.serve()
+        settings = UiSettings(started_with, aws, allow_calls, allow_control)
+        serve_pages(settings, display, port, opens)
         return ExitCode.DONE
 
     display = Display(output)
     output.begin_logging()
     # Ctrl-C is how this command ends, not how it fails.
     sys.exit(run_to_end(work, display, lambda interrupt: ExitCode.DONE))
+
+
+def serve_pages(
+    settings: UiSettings, display: Display, port: int = 0, opens: bool | None = None
+) -> None:
+    """Print the address of the pages, and serve them until the process is interrupted.
+
+    opens: whether a browser opens the address; None: only on a terminal
+    Raises ConfigError if another process uses the port.
+    """
+    from bedrock_spark.ui.server import listen
+
+    server = listen(settings, port)
+    display.close(server.address)
+    if opens or (opens is None and sys.stdout.isatty()):
+        webbrowser.open(server.address)
+    server.serve()

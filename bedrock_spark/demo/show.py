@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,13 +50,18 @@ class Screen(Protocol):
     def close_report(self, report: Report) -> None: ...
 
 
-def show_demo(folder: str, screen: Screen) -> int:
-    """Run the demo in a folder; return the exit code: 0 only if every row is accounted for."""
+def show_demo(
+    folder: str, screen: Screen, look: Callable[[str], None] = lambda run_uri: None
+) -> int:
+    """Run the demo in a folder; return the exit code: 0 only if every row is accounted for.
+
+    look: is called with the run at the end, while the local Bedrock still serves its run folder
+    """
     home = Path(folder)
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     try:
-        return _demo(home, screen)
+        return _demo(home, screen, look)
     except BedrockSparkError as exc:
         return screen.fail(exc)
     except KeyboardInterrupt:
@@ -64,7 +70,7 @@ def show_demo(folder: str, screen: Screen) -> int:
         return ExitCode.INTERRUPTED
 
 
-def _demo(home: Path, screen: Screen) -> int:
+def _demo(home: Path, screen: Screen, look: Callable[[str], None]) -> int:
     corpus = home / "corpus.parquet"
     rows = write_corpus(corpus)
     screen.say(f"corpus    {rows:,} documented names of Python's standard library in {corpus}")
@@ -84,7 +90,8 @@ def _demo(home: Path, screen: Screen) -> int:
                 (home / name).write_bytes(pipeline.run.storage.read(name))
         finally:
             end_session()
-    _show(screen, report, examples, home)
+        _show(screen, report, examples, home)
+        look(config.run_uri)
     return ExitCode.DONE if report.is_complete else ExitCode.FAILED
 
 

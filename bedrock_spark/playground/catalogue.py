@@ -81,15 +81,17 @@ class OfferedModel:
 
     def facts(self, now: float) -> list[str]:
         """Return what the service says of the model, each fact as a short text."""
+        base = [f"of {self.base}"] if self.kind != "foundation" and self.base is not None else []
+        regions = [f"calls go to {', '.join(self.regions)}"] if self.regions else []
+        return [*base, *regions, *self.state_facts(now)]
+
+    def state_facts(self, now: float) -> list[str]:
+        """Return the facts that decide whether to choose the model: state, units, life cycle."""
         facts = []
-        if self.kind != "foundation" and self.base is not None:
-            facts.append(f"of {self.base}")
         if self.status is not None and self.kind != "profile":
             facts.append(self.status)
         if self.units is not None:
             facts += _unit_facts(self.units)
-        if self.regions:
-            facts.append(f"calls go to {', '.join(self.regions)}")
         if self.state is not None:
             facts += _life_facts(self.state, now)
         if self.lacks is not None:

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 _BUDGET = 5
+_WIDTH = 95
 # Words that YAML takes for something else than a text.
 _NOT_TEXT = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
 
@@ -73,7 +76,8 @@ def _lines(new: NewConfig) -> Iterator[str]:
     yield "request:"
     if new.prompt is not None:
         yield from _text("  prompt", new.prompt)
-    yield from (f"  {name}: {_value(value)}" for name, value in new.request.items())
+    for name, value in new.request.items():
+        yield from _body(value) if name == "body" else [f"  {name}: {_value(value)}"]
     yield ""
     yield "# The role that Bedrock assumes for the jobs."
     yield "batch:"
@@ -100,6 +104,13 @@ def _lines(new: NewConfig) -> Iterator[str]:
         yield "  # The columns that answers are read into; answers that do not fit are `invalid`."
         yield "  parse:"
         yield f"    columns: {_value(new.columns)}"
+
+
+def _body(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a whole request, one value a line, so that a person can change it."""
+    yield "  body:"
+    text = yaml.safe_dump(dict(body), sort_keys=False, allow_unicode=True, width=_WIDTH)
+    yield from (f"    {line}" if line else "" for line in text.splitlines())
 
 
 def _value(value: Any) -> str:

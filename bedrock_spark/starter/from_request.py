@@ -163,9 +163,8 @@ def _place_of(prompt: str, body: Mapping[str, Any]) -> Path:
     """Return the keys that lead to the text with the question: the last one that has it."""
     texts = list(_strings(body, ()))
     same = [path for path, text in texts if text == prompt]
-    holding = [path for path, text in texts if prompt and prompt in text]
-    found = same or holding
-    if not found:
+    found = same or [path for path, text in texts if prompt in text]
+    if not found or not prompt.strip():
         raise ConfigError(
             "the request as JSON does not have the question of the form, so the place of the "
             "column is not known; write the same question into both"

@@ -16,7 +16,8 @@ _MARK = """(controls) => {
     let marked = 0;
     for (const e of document.querySelectorAll(controls)) {
         const box = e.getBoundingClientRect();
-        const seen = box.width > 0 && box.height > 0 && !e.disabled && e.tabIndex >= 0
+        const seen = e.checkVisibility() && box.width > 0 && box.height > 0
+            && !e.disabled && e.tabIndex >= 0
             && getComputedStyle(e).visibility !== 'hidden' && !e.closest('[inert]');
         const radio = e.type === 'radio' && !e.checked;
         if (seen && !radio) e.dataset.control = String(marked++);
@@ -26,7 +27,7 @@ _MARK = """(controls) => {
 _UNNAMED = """() => [...document.querySelectorAll(
         'input:not([type=hidden]), select, textarea, button')]
     .filter(e => !(e.labels && e.labels.length) && !e.getAttribute('aria-label')
-        && !e.getAttribute('aria-labelledby') && !(e.tagName === 'BUTTON' && e.innerText.trim()))
+        && !e.getAttribute('aria-labelledby') && !(e.tagName === 'BUTTON' && e.textContent.trim()))
     .map(e => e.outerHTML.slice(0, 120))"""
 _CONTRASTS = """() => {
     const parts = c => c.match(/[\\d.]+/g).map(Number);

@@ -141,6 +141,8 @@ def test_the_model_says_how_it_is_asked(
 
 
 def test_a_body_without_the_question_has_no_place_for_a_column() -> None:
-    tried = TriedRequest(MODELS["nova"], "nova", "Hello", body={"messages": []})
-    with pytest.raises(ConfigError, match="write the same question into both"):
-        config_of_request(tried)
+    for question, said in (("Hello", "Goodbye"), ("", "")):
+        body = {"messages": [{"role": "user", "content": [{"text": said}]}]}
+        tried = TriedRequest(MODELS["nova"], "nova", question, body=body)
+        with pytest.raises(ConfigError, match="write the same question into both"):
+            config_of_request(tried)

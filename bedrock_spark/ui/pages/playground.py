@@ -1,0 +1,107 @@
+"""The playground: ask models by hand, one or two side by side."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app, jsonify, render_template, request
+
+from bedrock_spark.aws.clients import region_here
+from bedrock_spark.playground.asking import Question
+from bedrock_spark.playground.catalogue import CHAT, TABS
+from bedrock_spark.playground.estimate import cost_before
+from bedrock_spark.starter.from_request import config_of_request
+from bedrock_spark.ui.current import argument, require_calls, ui_settings
+from bedrock_spark.ui.play.asked import (
+    Built,
+    body_of,
+    build,
+    encoded,
+    pretty,
+    read_asked,
+    read_sent,
+    tried,
+)
+from bedrock_spark.ui.play.lines import answer_lines
+from bedrock_spark.ui.play.models import ModelList, described, groups_of
+from bedrock_spark.ui.settings import Kind
+
+page = Blueprint("playground", __name__)
+_MODELS = "BEDROCK_SPARK_MODELS"
+
+
+def _models() -> ModelList:
+    """Return the models of the app, which all requests share."""
+    settings = ui_settings()
+    found: ModelList = current_app.extensions.setdefault(
+        _MODELS, ModelList(settings.aws, settings.clock)
+    )
+    return found
+
+
+@page.get("/playground")
+def show() -> str:
+    """Show a tab. Its models are read by its script, so that the page does not wait for them."""
+    tab = request.args.get("tab", CHAT)
+    settings = ui_settings()
+    return render_template(
+        "playground.html",
+        tab=tab if tab in TABS else CHAT,
+        tabs=TABS,
+        model=request.args.get("model", ""),
+        region=settings.aws.region or region_here() or "no Region",
+    )
+
+
+@page.get("/playground/models")
+def models() -> Response:
+    """Return the models of a tab, by their kinds. new: list them again."""
+    is_new = request.args.get("new") == "1"
+    catalogue = _models().catalogue(is_new=is_new)
+    return jsonify(groups_of(catalogue, argument("tab"), ui_settings().clock.now()))
+
+
+@page.get("/playground/model")
+def model() -> Response:
+    """Return a model's facts, way, price and parameters."""
+    by_converse = request.args.get("converse") == "1"
+    chosen = _models().served(argument("model"), argument("tab"), converse=by_converse)
+    return jsonify(described(_models(), chosen, ui_settings().clock.now()))
+
+
+@page.post("/playground/request")
+def build_request() -> Response:
+    """Return the requests that the form makes, and what they cost before they are sent."""
+    asked = read_asked(request.get_data())
+    chosen = _models().served(asked.model, asked.tab, converse=asked.converse)
+    price = _models().price(chosen)
+    edited = None if asked.body is None else body_of(asked.body)
+    built = build(asked, chosen) if edited is None else Built((edited,))
+    cost, *others = (cost_before(price, body, chosen.family) for body in built.bodies)
+    cost = sum(others, cost)
+    bodies = [pretty(body) for body in built.bodies]
+    return jsonify(bodies=bodies, ignored=built.ignored, before=cost.words)
+
+
+@page.post("/playground/ask")
+def ask() -> Response:
+    """Send requests, and return what happens as lines of JSON, each as it happens."""
+    require_calls()
+    sent = read_sent(request.get_data())
+    chosen = _models().served(sent.model, sent.tab, converse=sent.converse)
+    settings = ui_settings()
+    price = _models().price(chosen)
+    questions = [Question(chosen, body, settings.aws, price) for body in encoded(sent.bodies)]
+    lines = answer_lines(questions, settings.clock)
+    return Response(lines, mimetype="application/x-ndjson")
+
+
+@page.post("/playground/config")
+def config() -> Response:
+    """Return a config that asks the question about each row of a table."""
+    asked = read_asked(request.get_data())
+    chosen = _models().served(asked.model, asked.tab, converse=asked.converse)
+    settings = ui_settings()
+    place = settings.place
+    is_prefix = place is not None and place.kind is Kind.PREFIX
+    runs = place.name if place is not None and is_prefix else None
+    region = settings.aws.region or region_here()
+    return jsonify(text=config_of_request(tried(asked, chosen), runs, region))

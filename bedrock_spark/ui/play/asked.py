@@ -1,0 +1,167 @@
+"""What the page of the playground sends: a question and its options, read from JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bedrock_spark.aws.model_family import ServedModel
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families import bare_model_id
+from bedrock_spark.families.turns import Turn
+from bedrock_spark.playground.catalogue import EMBEDDING, TABS
+from bedrock_spark.playground.conversation import DEFAULT_MAX_TOKENS, build_body
+from bedrock_spark.playground.parameters import option_of, parameters_of
+from bedrock_spark.starter.from_request import TriedRequest
+
+# As many as a person compares by eye; each is a call.
+MOST_TEXTS = 50
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A question as the page sends it.
+
+    fields: the text of each field of the form, by the parameter's name
+    turns: the earlier turns of a chat
+    body: the request as JSON if it was edited; None if the form makes it
+    """
+
+    model: str
+    tab: str
+    question: str = ""
+    converse: bool = False
+    fields: dict[str, str] = {}
+    turns: list[Turn] = []
+    body: str | None = None
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """Requests to send: the body of each as JSON."""
+
+    model: str
+    tab: str
+    bodies: list[str]
+    converse: bool = False
+
+
+def read_asked(data: bytes) -> Asked:
+    """Return a question. Raises ConfigError for anything else."""
+    asked: Asked = _checked(_decoded(data, Asked))
+    return asked
+
+
+def read_sent(data: bytes) -> Sent:
+    """Return requests. Raises ConfigError for anything else."""
+    sent: Sent = _checked(_decoded(data, Sent))
+    if not 1 <= len(sent.bodies) <= MOST_TEXTS:
+        raise ConfigError(f"send 1 to {MOST_TEXTS} requests at a time, not {len(sent.bodies)}")
+    return sent
+
+
+def _decoded(data: bytes, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"the page sent a request that cannot be read: {exc}") from None
+
+
+def _checked(asked: Any) -> Any:
+    if asked.tab not in TABS:
+        raise ConfigError(f"the playground has no tab {asked.tab!r}")
+    if not asked.model.strip():
+        raise ConfigError("choose a model, or write its id or ARN")
+    return asked
+
+
+@dataclass(frozen=True)
+class Built:
+    """The requests that a question makes.
+
+    bodies: decoded; several only for the texts of embeddings
+    ignored: the names of the fields that are filled and that the model does not take
+    """
+
+    bodies: tuple[Mapping[str, Any], ...]
+    ignored: tuple[str, ...] = ()
+
+
+def options_of(asked: Asked, model: ServedModel) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the options that the fields give, and the names of those that are not taken.
+
+    Raises ConfigError that names a field with a wrong value.
+    """
+    parameters = {p.name: p for p in parameters_of(model.family, bare_model_id(model.base))}
+    filled = {name: text for name, text in asked.fields.items() if text.strip()}
+    options = {
+        name: option_of(parameters[name], text)
+        for name, text in filled.items()
+        if name in parameters
+    }
+    return options, tuple(name for name in filled if name not in parameters)
+
+
+def build(asked: Asked, model: ServedModel) -> Built:
+    """Return the requests of a question. Raises ConfigError."""
+    options, ignored = options_of(asked, model)
+    bodies = [
+        msgspec.json.decode(build_body(model, text, options, asked.turns))
+        for text in texts_of(asked)
+    ]
+    return Built(tuple(bodies), ignored)
+
+
+def texts_of(asked: Asked) -> list[str]:
+    """Return the questions: one, or for embeddings one in each line that is not blank."""
+    if asked.tab != EMBEDDING:
+        return [asked.question]
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", asked.question) if line.strip()]
+    if len(lines) > MOST_TEXTS:
+        raise ConfigError(f"compare at most {MOST_TEXTS} texts at a time, not {len(lines)}")
+    return lines or [""]
+
+
+def tried(asked: Asked, model: ServedModel) -> TriedRequest:
+    """Return what becomes a config. Raises ConfigError if an edited body is not JSON."""
+    options, _ = options_of(asked, model)
+    question = texts_of(asked)[-1]
+    body: Mapping[str, Any] | None = None
+    if asked.body is not None:
+        body = body_of(asked.body)
+    elif asked.turns:
+        body = build(asked, model).bodies[0]
+    elif model.family.read_chunk is not None:
+        options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
+    return TriedRequest(
+        model.id, model.family.name, question, options, body, bare_model_id(model.base)
+    )
+
+
+def body_of(text: str) -> dict[str, Any]:
+    """Return a request that was written as JSON. Raises ConfigError if it is no object."""
+    try:
+        body = json.loads(text, parse_constant=_refuse)
+    except ValueError as exc:
+        place = f" (line {exc.lineno})" if isinstance(exc, json.JSONDecodeError) else ""
+        raise ConfigError(f"the request as JSON is not valid JSON{place}") from None
+    if not isinstance(body, dict):
+        raise ConfigError("the request as JSON must be an object in braces")
+    return body
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(name)
+
+
+def pretty(body: Mapping[str, Any]) -> str:
+    """Return a request as text that a person edits."""
+    return json.dumps(body, indent=2, ensure_ascii=False)
+
+
+def encoded(bodies: Sequence[str]) -> list[bytes]:
+    """Return requests as they are sent. Raises ConfigError for one that is not a JSON object."""
+    return [json.dumps(body_of(text), ensure_ascii=False).encode() for text in bodies]

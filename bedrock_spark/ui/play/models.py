@@ -1,0 +1,143 @@
+"""The models of the playground: read once a minute, and each with what its requests take."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from bedrock_spark.aws.clients import AwsSettings, model_client, region_here
+from bedrock_spark.aws.model_family import ServedModel, served_model
+from bedrock_spark.aws.model_lists import list_models
+from bedrock_spark.clock import Clock
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families import bare_model_id, family_by_name
+from bedrock_spark.playground.catalogue import (
+    CHAT,
+    EMBEDDING,
+    IMAGE,
+    KINDS,
+    Catalogue,
+    OfferedModel,
+    catalogue_of,
+    named_model,
+)
+from bedrock_spark.playground.conversation import chat_model, is_chat
+from bedrock_spark.playground.estimate import price_words
+from bedrock_spark.playground.parameters import parameters_of
+from bedrock_spark.playground.prices import CallPrice, list_price
+
+CONVERSE = "converse"
+_FRESH_SECONDS = 60.0
+
+
+@dataclass
+class ModelList:
+    """The models of the caller's Region. Safe to use from many threads."""
+
+    aws: AwsSettings
+    clock: Clock
+    _catalogue: Catalogue | None = None
+    _read_at: float = 0.0
+    _served: dict[str, ServedModel] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def catalogue(self, *, is_new: bool = False) -> Catalogue:
+        """Return the models that the service lists. is_new: list them again.
+
+        A list with a fault is not kept. Raises ConfigError without a Region.
+        """
+        with self._lock:
+            is_old = self.clock.now() - self._read_at > _FRESH_SECONDS
+            if self._catalogue is None or self._catalogue.faults or is_old or is_new:
+                region = self.aws.region or region_here() or ""
+                self._catalogue = catalogue_of(list_models(model_client(self.aws)), region)
+                self._read_at = self.clock.now()
+            return self._catalogue
+
+    def offered(self, model_id: str) -> OfferedModel:
+        """Return a model as the service lists it, or as its id alone describes it."""
+        with self._lock:
+            known = self._catalogue
+        found = known.find(model_id) if known is not None else None
+        return found or named_model(model_id)
+
+    def served(self, model_id: str, tab: str, *, converse: bool) -> ServedModel:
+        """Return a model as it is asked on a tab: by its family, or by Converse.
+
+        Calls the service only for a model that is not listed, and whose id hides its family.
+        Raises ConfigError if the model is not asked on this tab.
+        """
+        model = self._model(model_id)
+        if converse:
+            if not is_chat(model.family):
+                raise ConfigError(f"{model_id}: Converse is for models that answer with text")
+            return replace(model, family=family_by_name(CONVERSE), note=None)
+        makes = _tab_of(model)
+        if (tab if tab in (IMAGE, EMBEDDING) else CHAT) != makes:
+            raise ConfigError(f"{model_id}: is asked on the tab {makes}")
+        return chat_model(model) if tab == CHAT else model
+
+    def _model(self, model_id: str) -> ServedModel:
+        offered = self.offered(model_id)
+        if offered.family is not None and offered.base is not None:
+            is_hidden = model_id.startswith("arn:") and offered.kind != "custom"
+            base = offered.base if is_hidden else model_id
+            family = family_by_name(offered.family)
+            if family.name != CONVERSE:
+                return ServedModel(model_id, family, base)
+        with self._lock:
+            known = self._served.get(model_id)
+        if known is None:
+            known = served_model(self.aws, model_id, self.clock)
+            with self._lock:
+                self._served[model_id] = known
+        return known
+
+    def price(self, model: ServedModel) -> CallPrice:
+        """Return the list prices of a call to a model."""
+        return list_price(model, self.aws)
+
+
+def _tab_of(model: ServedModel) -> str:
+    if model.family.answers_images:
+        return IMAGE
+    return CHAT if is_chat(model.family) else EMBEDDING
+
+
+def groups_of(catalogue: Catalogue, tab: str, now: float) -> dict[str, Any]:
+    """Return the models of a tab by their kinds, as the page has them."""
+    models = catalogue.on(tab)
+    groups = [
+        {"name": name, "models": [_shown(m, now) for m in models if m.kind == kind]}
+        for kind, name in KINDS.items()
+    ]
+    return {"groups": [g for g in groups if g["models"]], "faults": list(catalogue.faults)}
+
+
+def _shown(model: OfferedModel, now: float) -> dict[str, Any]:
+    return {
+        "id": model.model_id,
+        "name": model.name,
+        "lacks": model.lacks,
+        "facts": model.state_facts(now),
+    }
+
+
+def described(models: ModelList, model: ServedModel, now: float) -> dict[str, Any]:
+    """Return what the page shows of a chosen model: facts, way, price, and its parameters."""
+    offered = models.offered(model.id)
+    by_converse = model.family.name == CONVERSE
+    return {
+        "id": model.id,
+        "name": offered.name,
+        "facts": offered.facts(now),
+        "family": model.family.name,
+        "way": "Converse" if by_converse else "InvokeModel",
+        "note": model.note,
+        "price": price_words(models.price(model)),
+        "parameters": [
+            asdict(parameter)
+            for parameter in parameters_of(model.family, bare_model_id(model.base))
+        ],
+    }
