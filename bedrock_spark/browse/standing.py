@@ -19,8 +19,8 @@ from bedrock_spark.fanout.status import rate_of
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.report.gather import Known
 from bedrock_spark.run_folder.fallback_end import may_fallback_answer
-from bedrock_spark.run_folder.ledger import Hold
-from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.ledger import Hold, Job
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run
 
 
@@ -80,7 +80,7 @@ def standing_of(run: Run, known: Known | None, now: float) -> Standing:
         return Standing(PREPARING, is_finished=False)
     tracker = _tracker(run, known, known.manifest)
     shards, settled = len(tracker.shards), tracker.settled
-    active = sum(tracker.active.values())
+    active = len(tracker.open)  # also those that are announced: their ARN may be written later
     is_over = settled == shards
     processed = min(tracker.processed, tracker.records)
     rate = rate_of(tracker, now)
@@ -121,13 +121,18 @@ def waiting_of(run: Run, known: Known) -> Waiting:
         tokens = total(expected.tokens(shard.bytes, shard.records) for shard in shards)
         cost = tokens.cost(prices.batch, prices.image)
     left = sum(
-        max(0, (seen.total or job.records or shard.records) - (seen.processed or 0))
-        for job in tracker.running_jobs()
-        if (seen := job.seen) is not None
-        and (shard := tracker.shards.get(job.shard_id)) is not None
+        _left(job, shard)
+        for job in tracker.open.values()
+        if (shard := tracker.shards.get(job.shard_id)) is not None
     )
     records = sum(shard.records for shard in shards)
-    return Waiting(len(shards), records, cost, sum(tracker.active.values()), left)
+    return Waiting(len(shards), records, cost, len(tracker.open), left)
+
+
+def _left(job: Job, shard: Shard) -> int:
+    """Return how many records of a job are not processed, as far as is known."""
+    seen, records = job.seen, job.records or shard.records
+    return records if seen is None else max(0, (seen.total or records) - (seen.processed or 0))
 
 
 def _tracker(run: Run, known: Known, manifest: RunManifest) -> ShardTracker:

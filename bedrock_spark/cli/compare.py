@@ -62,6 +62,11 @@ _CELL = 48
     help="Only rows that ended so in RUN_A; once for each.",
 )
 @click.option(
+    "--where",
+    metavar="SQL",
+    help="Only rows of each run for which this is true, such as \"lang = 'de'\".",
+)
+@click.option(
     "--samples",
     type=click.IntRange(0, 1000),
     default=0,
@@ -110,6 +115,7 @@ def compare(
     gold_column: str | None,
     gold: str | None,
     samples: int,
+    where: str | None,
     outcomes: tuple[str, ...],
     columns: tuple[str, ...],
     keys: tuple[str, ...],
@@ -136,6 +142,7 @@ def compare(
         found = compare_runs(
             *(run_a, run_b, keys, columns),
             outcomes=outcomes,
+            where=where,
             samples=samples,
             gold=gold,
             gold_column=gold_column,

@@ -24,6 +24,7 @@ def compare(
     columns: str | Sequence[str] = (),
     *,
     outcomes: str | Sequence[str] = (),
+    where: str | None = None,
     samples: int = 0,
     gold: Any = None,
     gold_column: str | None = None,
@@ -44,6 +45,8 @@ def compare(
         default the source.key of the runs
     columns: answers to compare, beside the text; by default those of results.parse that both have
     outcomes: only rows that ended so in run A
+    where: a condition in SQL, such as "lang = 'de'": only rows for which it is true are compared,
+        of each run
     samples: how many rows that differ are shown, with their answers
     gold: true values: a path or folder of Parquet, CSV or JSON lines, a Delta Lake or Iceberg
         table, the name of a table, or an Arrow, pandas or Spark table
@@ -63,6 +66,7 @@ def compare(
         key=_listed(key),
         columns=_listed(columns),
         outcomes=_listed(outcomes),
+        where=where,
         samples=samples,
         gold=gold,
         gold_column=gold_column,

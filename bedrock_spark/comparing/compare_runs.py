@@ -68,6 +68,7 @@ def compare_runs(
     engine: str | None,
     region: str | None,
     endpoint_url: str | None,
+    where: str | None = None,
 ) -> Comparison:
     """Return what differs between the rows of two runs; see `bedrock_spark.compare`."""
     if run_b is None and gold is None:
@@ -95,7 +96,7 @@ def compare_runs(
     if truth is not None and gold_column is not None:
         name, _, answer = gold_column.partition("=")
         gold_plan = GoldPlan(truth.schema, name, answer or None, tuple(gold_key) or None)
-    plan = plan_comparison(tables, key, columns, outcomes, samples, gold_plan)
+    plan = plan_comparison(tables, key, columns, outcomes, samples, gold_plan, where)
     tallies = _in_memory(plan, truth) if session is None else _on_spark(session, plan, truth)
     return _comparison(chosen, plan, tallies, names_all=samples > 0)
 

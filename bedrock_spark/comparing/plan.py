@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.pairs.conditions import Condition
 from bedrock_spark.pairs.read_results import ResultFiles
 from bedrock_spark.pairs.sides import OUTCOMES, Column, Place, Side
 from bedrock_spark.pairs.tally import Question
+from bedrock_spark.pairs.where import parse_where
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.schema import parse_ddl
 
 TEXT, RECORD_ID, OUTCOME = "text", "record_id", "outcome"
-KEY, COLUMN = "--key", "--column"
+KEY, COLUMN, WHERE = "--key", "--column", "--where"
 _MEASURES = ("input_tokens", "output_tokens", "cost_usd")
 
 
@@ -105,13 +107,15 @@ def plan_comparison(
     outcomes: Sequence[str] = (),
     samples: int = 0,
     gold: GoldPlan | None = None,
+    where: str | None = None,
 ) -> ComparisonPlan:
     """Return what is compared. tables: one run or two.
 
     key, columns: each the name in both runs, or `NAME_IN_A=NAME_IN_B`
+    where: a condition in SQL: only rows of the runs for which it is true are paired
     Raises ConfigError for a column that a table does not have, and if there is no key.
     """
-    notes: list[str] = []
+    notes = [] if where is None else [f"only rows are compared for which this is true: {where}"]
     keys = _keys(tables, key, notes)
     chosen = _chosen(tables, columns, notes) if len(tables) > 1 else {}
     compared = [*_compared(tables, chosen), *_measures(tables)] if len(tables) > 1 else []
@@ -128,6 +132,7 @@ def plan_comparison(
             made,
             table.column(OUTCOME, "column"),
             table.column(RECORD_ID, "column"),
+            _condition(table, where),
         )
         for i, table in enumerate(tables)
     ]
@@ -149,6 +154,20 @@ def plan_comparison(
     return ComparisonPlan(
         tuple(tables), tuple(sides), tuple(questions), made, decisive, gold_index, tuple(notes)
     )
+
+
+def _condition(table: RunTable, where: str | None) -> Condition | None:
+    """Return which rows of a run count. It is tried on no rows, so types that do not fit are known.
+
+    Raises ConfigError for a column that the run does not have, and for what is no condition.
+    """
+    if where is None:
+        return None
+    found = parse_where(where, lambda name: table.column(name, WHERE))
+    empty = table.schema.empty_table().select(found.needed).combine_chunks()
+    arrays = [pa.array([], field.type) for field in empty.schema]
+    found.holds(pa.RecordBatch.from_arrays(arrays, schema=empty.schema))
+    return found
 
 
 def _code(outcome: str) -> int:

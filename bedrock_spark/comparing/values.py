@@ -54,7 +54,8 @@ class Matching:
         if it is not clear which one counts
     without_key: rows with a null in the key; left_out: rows by their outcome, or without a true
         value
-    Of each table, its rows are both + only + repeated + without_key + left_out.
+    Of each table, its rows, or those that `where` has chosen, are both + only + repeated +
+    without_key + left_out.
     """
 
     key: list[list[str]]

@@ -38,7 +38,7 @@ class ResultFiles:
 
     def compact(self, index: int, side: Side) -> Iterator[pa.RecordBatch]:
         """Yield the compact rows of a file. Raises RunFolderError if it lacks a column."""
-        needed, row = side.needed, 0
+        needed, row = side.read, 0
         with self._clear_errors(index), self.open(index) as file:
             missing = [name for name in needed if name not in file.schema_arrow.names]
             if missing:
@@ -48,7 +48,8 @@ class ResultFiles:
                     "again"
                 )
             for batch in file.iter_batches(_BATCH_ROWS, columns=needed):
-                yield compact(batch, side, index, row)
+                found = compact(batch.select(side.needed), side, index, row)
+                yield found if side.where is None else found.filter(side.where.holds(batch))
                 row += batch.num_rows
 
     def rows(self, wanted: dict[int, list[int]], columns: list[str]) -> dict[tuple[int, int], Any]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from bedrock_spark.outputs.outcomes import BEST_FIRST, ERROR, MISSING, REJECTED, UNFOUND
+
+if TYPE_CHECKING:
+    from bedrock_spark.pairs.conditions import Condition
 
 # An outcome is counted by its place in this list.
 OUTCOMES = (*BEST_FIRST, ERROR, MISSING, UNFOUND, REJECTED)
@@ -45,6 +49,7 @@ class Side:
     outcome, record_id: the columns with them; None if the table has true values: then every row is
         ok, and rows with one key and one value are the same
     columns: what is compared, the same in all tables
+    where: which rows count; None for all
     """
 
     place: Place
@@ -52,10 +57,17 @@ class Side:
     columns: tuple[Column, ...]
     outcome: str | None = None
     record_id: str | None = None
+    where: Condition | None = None
+
+    @property
+    def read(self) -> list[str]:
+        """Return the names of the columns that are read: those that are needed, and of `where`."""
+        chosen = self.where.needed if self.where is not None else []
+        return list(dict.fromkeys([*self.needed, *chosen]))
 
     @property
     def needed(self) -> list[str]:
-        """Return the names of the columns that are read, each once."""
+        """Return the names of the columns that are paired and compared, each once."""
         compared = [column.names[self.place] for column in self.columns]
         names = (*self.key, self.outcome, self.record_id, *compared)
         return list(dict.fromkeys(name for name in names if name is not None))

@@ -81,6 +81,29 @@ class Looks:
         finally:
             kept.lock.release()
 
+    def soon(self, run_uri: str, wait: float = 0.7) -> Reading | None:
+        """Return what is known of a run after at most `wait` seconds; None if nothing is yet.
+
+        The reading of a run of 100,000 jobs takes seconds. It goes on in the background.
+        Raises what `of` raises.
+        """
+        errors: list[Exception] = []
+
+        def read() -> None:
+            try:
+                self.of(run_uri)
+            except Exception as exc:  # noqa: BLE001 - the request raises it, if it still waits
+                errors.append(exc)
+
+        reader = threading.Thread(target=read, name=f"reading {run_uri}", daemon=True)
+        reader.start()
+        reader.join(wait)
+        if errors:
+            raise errors[0]
+        with self._lock:
+            kept = self._kept.get(run_uri)
+        return None if kept is None else kept.reading
+
     def forget(self, run_uri: str) -> None:
         """Let a run be read when it is asked for next: this process has begun to work on it."""
         with self._lock:

@@ -96,6 +96,14 @@ def test_two_runs_have_the_same_numbers(spark: SparkSession, uris: tuple[str, st
     assert_same(compare(*uris, samples=40, spark=spark, engine="spark"), found)
 
 
+def test_chosen_rows_have_the_same_numbers(spark: SparkSession, uris: tuple[str, str]) -> None:
+    where = "(score < 0.5 OR label IS NULL) AND lower(text) NOT LIKE 'x%' AND `a key` > 20"
+    found = compare(*uris, where=where, samples=40)
+    assert found.matching is not None
+    assert 0 < found.matching.both < 200
+    assert_same(compare(*uris, where=where, samples=40, spark=spark, engine="spark"), found)
+
+
 @pytest.mark.parametrize("column", ["truth=label", pytest.param("score", marks=pytest.mark.long)])
 def test_true_values_have_the_same_numbers(
     spark: SparkSession, uris: tuple[str, str], column: str

@@ -19,6 +19,7 @@ from bedrock_spark.aws.model_state import ModelState
 from bedrock_spark.check import check_config
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import (
+    AnswerStoreError,
     BedrockSparkError,
     BudgetError,
     CanaryError,
@@ -386,6 +387,33 @@ def test_results_that_a_later_stage_has_merged_into_are_left_alone(
     monkeypatch.setattr(publishing, "publish", lambda *_, **__: written.append("x") or "there")
     assert pipeline.publish(SPARK, [ReconciledShard(unit="shard-0", rows=5)]) == "there"
     assert bool(written) == is_written
+
+
+@pytest.mark.parametrize("out_of_money", [False, True])
+def test_answers_that_cannot_be_kept_hide_neither_the_report_nor_the_budget(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    out_of_money: bool,
+) -> None:
+    pipeline = open_pipeline(tmp_path / "run", answers=str(tmp_path / "store"))
+    prepare_by_hand(pipeline, 5)
+    spent: Any = SimpleNamespace(out_of_money=out_of_money, reason="it is spent", gave_up=True)
+    pipeline._fallback = spent
+    monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
+
+    def refuse(*_: object) -> None:
+        raise AnswerStoreError("the store is damaged")
+
+    monkeypatch.setattr(Pipeline, "_keep", refuse)
+    shards = [ReconciledShard(unit="shard-0", rows=5, outcomes={"ok": 2, "error": 3})]
+    message = "it is spent" if out_of_money else "the store is damaged"
+    with pytest.raises(BudgetError if out_of_money else AnswerStoreError, match=message):
+        pipeline.finish(SPARK, shards)
+    report = json.loads(pipeline.run.storage.read("report.json"))
+    assert (report["outcomes"]["ok"], report["state"]) == (2, "failed")
+    assert message in report["error"]["message"]
+    assert ("the store is damaged" in caplog.text) == out_of_money
 
 
 class _Opened(Exception):  # noqa: N818 - it ends a stage at the moment that is looked at

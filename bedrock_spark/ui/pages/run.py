@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bedrock_spark.browse.run_index import ShownRun
 from bedrock_spark.clock import iso_time
+from bedrock_spark.errors import ConfigError
 from bedrock_spark.page.templating import style
 from bedrock_spark.run_folder.stages_file import stages_below
 from bedrock_spark.ui.current import run_argument, ui_settings
@@ -36,6 +37,8 @@ def show() -> str:
     if names is not None:
         return _show_stages(uri, names)
     view = _view(uri)
+    if view is None:
+        return render_template("run/opening.html", uri=uri, up=_up(uri))
     return render_template(
         "run.html",
         uri=uri,
@@ -53,6 +56,8 @@ def now() -> AnyResponse:
     have: the digest of each part that the browser has, as `name:digest` with commas between
     """
     view = _view(run_argument())
+    if view is None:
+        raise ConfigError("the run is being read")
     pairs = (each.partition(":") for each in request.args.get("have", "").split(","))
     have = {name: digest for name, _, digest in pairs}
     return jsonify(
@@ -69,8 +74,10 @@ def report_style() -> AnyResponse:
     return AnyResponse(str(style("report.css")), mimetype="text/css")
 
 
-def _view(uri: str) -> RunView:
-    return view_of(uri, shared().looks.of(uri), shared())
+def _view(uri: str) -> RunView | None:
+    """Return the page of a run; None if its first reading takes longer than a user waits."""
+    reading = shared().looks.soon(uri)
+    return None if reading is None else view_of(uri, reading, shared())
 
 
 def _second(view: RunView) -> str:

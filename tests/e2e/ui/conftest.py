@@ -12,6 +12,8 @@ from playwright.sync_api import Browser
 
 from tests.browser import chromium
 
+pytest.register_assert_rewrite("tests.e2e.ui.checks")
+
 # Starts the command; its arguments follow. Returns the printed address.
 Serve = Callable[..., str]
 

@@ -462,3 +462,26 @@ def test_runs_in_s3_have_the_same_numbers(tmp_path: Path) -> None:
             compare("s3://bucket/a", "s3://bucket/b", **options)
     assert (found.matching, found.columns) == (expected.matching, expected.columns)
     assert (found.different, found.examples) == (expected.different, expected.examples)
+
+
+def test_rows_of_both_runs_are_chosen_before_they_are_paired(tmp_path: Path) -> None:
+    """A row that is chosen in one run only has no partner. Samples show the chosen rows."""
+    runs = two_runs(tmp_path, ["x", "y", "x", "z", None], ["x", "y", "q", "x", "x"])
+    found = compare(*runs, where="label = 'x' AND id < 4", samples=5)
+    assert found.matching is not None
+    assert (found.matching.both, found.matching.only) == (1, [1, 1])
+    by_id = compare(*runs, where="id IN (2, 3, 4) AND outcome = 'ok'", samples=5)
+    assert by_id.matching is not None
+    assert by_id.matching.both == 3
+    assert sorted(example.key["id"] for example in by_id.examples) == [2, 3, 4]
+    assert by_id.notes == [
+        "only rows are compared for which this is true: id IN (2, 3, 4) AND outcome = 'ok'"
+    ]
+    assert by_id.a.rows == 5
+    for where, message in (
+        ("nothing = 1", "--where nothing: the results of"),
+        ("id LIKE 'x'", "LIKE needs a text"),
+        ("id =", "ends too early"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            compare(*runs, where=where)

@@ -17,6 +17,7 @@ from bedrock_spark.playground.catalogue import (
     named_model,
     tabs_of,
 )
+from tests.modules import ROOT
 from tests.unit.fakes import ACCOUNT, PROVISIONED
 
 REGION = "us-east-1"
@@ -264,10 +265,13 @@ class Client:
 
 
 def test_all_pages_are_read() -> None:
+    """And the docs have the action of each listing."""
     lists = list_models(Client())  # type: ignore[arg-type]
     assert lists.faults == []
-    counts = [len(x.items) for x in (lists.foundation, lists.profiles, lists.custom)]
-    assert [*counts, len(lists.provisioned.items)] == [1, 2, 2, 2]
+    listings = (lists.foundation, lists.profiles, lists.custom, lists.provisioned)
+    assert [len(each.items) for each in listings] == [1, 2, 2, 2]
+    page = (ROOT / "docs" / "ui.md").read_text("utf-8")
+    assert all(f'"bedrock:{each.action}"' in page for each in listings)
 
 
 def test_a_list_that_is_refused_leaves_the_others() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,7 @@ from bedrock_spark.run_folder.cleaned import Cleaned
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.events import Held
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.ui.looks import Looks
 from bedrock_spark.ui.run_view import PARTS
 from tests.unit.browse.finished_run import finished_run
 from tests.unit.browse.test_page import ARN, NAME, end_job, submit_job
@@ -238,3 +240,38 @@ def test_stages_are_shown_in_their_order(client: FlaskClient, tmp_path: Path) ->
     assert "1 of 2 stages is done" in answer.text
     assert "$1.50 together" in answer.text
     assert answer.text.index("extract</a>") < answer.text.index("not begun")
+
+
+def test_a_run_that_takes_long_to_read_does_not_keep_its_reader_waiting(
+    client: FlaskClient, run: Run, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later page shows it; until then, there is a page that says so."""
+    may_read = threading.Event()
+    load = Ledger.load
+
+    def slow(self: Ledger) -> Any:
+        assert may_read.wait(30)
+        return load(self)
+
+    monkeypatch.setattr(Ledger, "load", slow)
+    monkeypatch.setattr(Looks.soon, "__defaults__", (0.01,))
+    opening = page_of(client, "/run", run)
+    assert "The run is being read" in opening
+    assert 'http-equiv="refresh"' in opening
+    may_read.set()
+    monkeypatch.setattr(Looks.soon, "__defaults__", (30.0,))
+    assert "1 InProgress" in page_of(client, "/run", run)
+    # What is known is shown while the run is read again.
+    may_read.clear()
+    monkeypatch.setattr(Looks.soon, "__defaults__", (0.01,))
+    clock.sleep(60)
+    assert "1 InProgress" in page_of(client, "/run", run)
+    may_read.set()
+
+
+def test_a_run_that_cannot_be_read_is_an_error_of_its_page(client: FlaskClient, run: Run) -> None:
+    run.storage.write(layout.ledger_key(1), b"not json")
+    run.storage.write(layout.ledger_key(2), b"not json")
+    answer = client.get("/run", query_string={"uri": run.storage.uri})
+    assert answer.status_code == 400
+    assert "000000001.jsonl" in answer.text
