@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark.costs.tokens import small_dollars
+from bedrock_spark.families.request_body import body_template
 from bedrock_spark.outputs.outcomes import OK, REJECTED
 from bedrock_spark.page.short_values import shortened
 from bedrock_spark.preview.bench import Bench, View
@@ -16,6 +17,9 @@ from bedrock_spark.preview.memory import THIS_SESSION
 from bedrock_spark.preview.values import AnsweredRow
 from bedrock_spark.preview.words import answer_text, shown
 from bedrock_spark.schema import parse_ddl
+
+# Columns of the row itself, beside its key, and the characters of each of them.
+_MOST_COLUMNS, _MOST_CHARACTERS = 3, 200
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Cell:
 class RowView:
     """A row of the table.
 
-    key: the values that name it; outcome: None if it was not asked
+    values: of the row itself; outcome: None if it was not asked
     is_current: whether the answer is one to the request of now
     kept: where the answer was kept, if it was not paid for now
     most: what it costs at most to ask it
@@ -39,7 +43,7 @@ class RowView:
     """
 
     number: int
-    key: tuple[str, ...]
+    values: tuple[str, ...]
     outcome: Cell | None
     is_ok: bool
     answers: tuple[Cell, ...]
@@ -53,10 +57,12 @@ class RowView:
     details: tuple[tuple[str, str], ...]
 
 
-def key_columns(view: View) -> tuple[str, ...]:
-    """Return the columns that name a row: the key, or else the first column."""
-    first = view.side.rendered[0].row
-    return view.side.config.source.key or tuple(list(first)[:1])
+def source_columns(view: View) -> tuple[str, ...]:
+    """Return the columns of a row that are shown: its key, and what the model is asked about."""
+    config, kept = view.side.config, list(view.side.rendered[0].row)
+    asked = [name for name in body_template(config).columns if name in kept]
+    names = (*config.source.key, *asked[:_MOST_COLUMNS]) or tuple(kept[:1])
+    return tuple(dict.fromkeys(names))
 
 
 def answer_columns(view: View) -> tuple[str, ...]:
@@ -67,11 +73,12 @@ def answer_columns(view: View) -> tuple[str, ...]:
 
 def rows_of(bench: Bench, view: View) -> list[RowView]:
     """Return all rows."""
-    return [row_of(bench, view, n) for n in range(1, len(view.side.rendered) + 1)]
+    columns = source_columns(view)
+    return [row_of(bench, view, n, columns) for n in range(1, len(view.side.rendered) + 1)]
 
 
-def row_of(bench: Bench, view: View, number: int) -> RowView:
-    """Return a row with its last answer."""
+def row_of(bench: Bench, view: View, number: int, columns: tuple[str, ...]) -> RowView:
+    """Return a row with its last answer. columns: of the row itself, as `source_columns`"""
     rendered = view.side.rendered[number - 1]
     asked, before = bench.history.last(number), bench.history.before(number)
     answer = asked.answer if asked is not None else None
@@ -82,7 +89,7 @@ def row_of(bench: Bench, view: View, number: int) -> RowView:
     most = view.most.get(number)
     return RowView(
         number=number,
-        key=tuple(shown(rendered.row.get(name)) for name in key_columns(view)),
+        values=tuple(_short(rendered.row.get(name)) for name in columns),
         outcome=None if answer is None else _outcome(answer, before),
         is_ok=answer is not None and answer.outcome == OK,
         answers=_cells(answer, before, answer_columns(view)),
@@ -95,6 +102,11 @@ def row_of(bench: Bench, view: View, number: int) -> RowView:
         most=None if most is None else small_dollars(most),
         details=tuple(_details(rendered.row, rendered.line, answer)),
     )
+
+
+def _short(value: Any) -> str:
+    text = shown(value)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 def _outcome(answer: AnsweredRow, before: AnsweredRow | None) -> Cell:

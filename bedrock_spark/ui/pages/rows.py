@@ -31,7 +31,7 @@ from bedrock_spark.preview.values import AnsweredRow, Estimate
 from bedrock_spark.preview.words import whole_line
 from bedrock_spark.ui.benches import benches, share_benches
 from bedrock_spark.ui.current import argument, require_calls, ui_settings
-from bedrock_spark.ui.row_views import answer_columns, key_columns, row_of, rows_of
+from bedrock_spark.ui.row_views import answer_columns, row_of, rows_of, source_columns
 from bedrock_spark.ui.settings import Kind
 
 page = Blueprint("rows", __name__, url_prefix="/rows")
@@ -72,7 +72,7 @@ def show() -> str | AnyResponse:
 def _table(bench: Bench, view: View) -> dict[str, Any]:
     return {
         "rows": rows_of(bench, view),
-        "key_columns": key_columns(view),
+        "source_columns": source_columns(view),
         "answer_columns": answer_columns(view),
         **_sums(bench, view),
     }
@@ -242,7 +242,8 @@ class _Asking:
             asked = pool.submit(self.run)
             try:
                 while (number := self._answered.get()) is not None:
-                    row = row_of(self._bench, self._view, number)
+                    view = self._view
+                    row = row_of(self._bench, view, number, source_columns(view))
                     yield _line(row=number, html=render_template("rows/row.html", row=row))
             except GeneratorExit:
                 # The browser has gone.
