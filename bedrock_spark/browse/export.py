@@ -37,7 +37,7 @@ def csv_of(
     batches = _batches(opened, wanted, unit, is_sample)
     first = next(batches, None)
     if first is None:
-        yield from csv_pieces(_schema(opened), iter(()))
+        yield from csv_pieces(schema_of(opened), iter(()))
         return
     yield from csv_pieces(first.schema, _alike(opened, chain([first], batches)))
 
@@ -78,7 +78,7 @@ def _alike(opened: OpenedRun, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.
         yield batch
 
 
-def _schema(opened: OpenedRun) -> pa.Schema:
+def schema_of(opened: OpenedRun) -> pa.Schema:
     """Return the columns of the first unit that is collected; none if there is no such unit."""
     for place in opened.counts.candidates(RowFilter())[:1].tolist():
         with UnitFile(opened.run.storage, opened.counts.units[place]) as file:

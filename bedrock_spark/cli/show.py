@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bedrock_spark.browse.keys import id_of_key
 from bedrock_spark.browse.plain_json import as_json
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_command
-from bedrock_spark.cli.key_argument import id_of_key
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.run_argument import with_run_arguments
 from bedrock_spark.costs.tokens import dollars

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask, current_app
 
+from bedrock_spark.browse.opened_runs import OpenedRuns
 from bedrock_spark.browse.run_index import RunIndex
 from bedrock_spark.ui.current import KEY
 from bedrock_spark.ui.looks import Looks
@@ -23,12 +24,14 @@ _MOST_INDEXES = 8
 class Shared:
     """What the pages about runs share.
 
+    opened: the runs whose rows are looked at
     rendered: by run, its last reading and the parts of the page that were made of it
     """
 
     settings: UiSettings
     looks: Looks
     operations: Operations
+    opened: OpenedRuns
     rendered: dict[str, tuple[object, dict[str, Any]]] = field(default_factory=dict)
     _indexes: OrderedDict[str, RunIndex] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -50,7 +53,8 @@ def share(app: Flask) -> None:
     """Give an app what its pages about runs share."""
     settings: UiSettings = app.config[KEY]
     looks = Looks(settings.aws, settings.clock)
-    app.extensions[_NAME] = Shared(settings, looks, Operations(settings.clock))
+    opened = OpenedRuns(settings.aws, settings.clock)
+    app.extensions[_NAME] = Shared(settings, looks, Operations(settings.clock), opened)
 
 
 def shared(app: Flask | None = None) -> Shared:

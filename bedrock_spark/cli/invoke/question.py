@@ -15,9 +15,9 @@ import msgspec
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.model_family import hides_family, served_family
+from bedrock_spark.browse.keys import id_of_key
 from bedrock_spark.check import check_config
 from bedrock_spark.cli.invoke.options import DEFAULT_MAX_TOKENS, AskOptions
-from bedrock_spark.cli.key_argument import id_of_key
 from bedrock_spark.cli.runs import prepared_run
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig, RequestConfig

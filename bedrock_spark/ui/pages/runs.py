@@ -10,13 +10,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bedrock_spark.browse.run_index import ORDERS, RunsQuery
 from bedrock_spark.ui.current import number_argument, ui_settings
-from bedrock_spark.ui.pages import control, jobs, run
+from bedrock_spark.ui.pages import control, jobs, records, run
 from bedrock_spark.ui.settings import Kind
 from bedrock_spark.ui.shared import share, shared
 
 page = Blueprint("runs", __name__)
 page.record_once(lambda state: share(cast("Flask", state.app)))
-for below in (run.page, jobs.page, control.page):
+for below in (run.page, jobs.page, records.page, control.page):
     page.register_blueprint(below)
 
 # The states in the order in which a user looks for them.

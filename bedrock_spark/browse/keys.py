@@ -1,4 +1,4 @@
-"""The id of the record that a key on the command line names."""
+"""The id of the record that a key names."""
 
 from __future__ import annotations
 
