@@ -44,6 +44,7 @@ from bedrock_spark.run_folder.config_versions import record_config as write_vers
 from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
 from bedrock_spark.run_folder.run_file import (
     FORMAT,
+    begun_at_of,
     config_digests,
     parse_run_file,
     read_run_file,
@@ -331,15 +332,10 @@ def _begun(run: Run, description: dict[str, Any]) -> Run:
     return replace(
         run,
         run_id=description["run_id"],
-        begun_at=_begun_at(description),
+        begun_at=begun_at_of(description),
         is_begun=True,
         derived_from=DerivedFrom.from_json(description.get("derived_from")),
     )
-
-
-def _begun_at(description: dict[str, Any]) -> float | None:
-    seconds = description.get("created_at")
-    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def new_run_id(run_uri: str) -> str:
