@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bedrock_spark.clock import Clock
-from bedrock_spark.fanout import count_unsettled, deadline
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard, unanswered_rows
+from bedrock_spark.fanout.why_open import Known, why_open
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.progress import Observer
 from bedrock_spark.report import Ending, Report, Reporter
 from bedrock_spark.report.findings import NOT_PUBLISHED, unpublished_finding
 from bedrock_spark.report.values import DONE, UNFINISHED
-from bedrock_spark.run_folder.fallback_end import has_fallback_ended
 from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import LedgerState
 from bedrock_spark.run_folder.manifest import RunManifest
@@ -40,29 +39,9 @@ def why_not_final(
     state: of the ledger
     is_over: whether the fallback gave up, or may ask no more
     """
-    unsettled = count_unsettled(run, manifest, state)
-    if unsettled:
-        shards = (
-            "1 shard has an active batch job or waits"
-            if unsettled == 1
-            else (f"{unsettled:,} shards have active batch jobs or wait")
-        )
-        return f"{shards} for one: submit or run goes on with them"
-    unanswered = unanswered_rows(reconciled)
-    if not unanswered or is_over or has_fallback_ended(run.storage):
-        return None
-    config = run.config
-    least = config.shards.min_records
-    has_time = not deadline.is_over(config, run.begun_at, now)
-    if has_time and any(s.again_records >= least for s in reconciled):
-        return (
-            "records whose answers are not ok will be asked again by batch jobs: submit or run "
-            "goes on with them"
-        )
-    if config.fallback is not None:
-        rows = "1 row" if unanswered == 1 else f"{unanswered:,} rows"
-        return f"the fallback may still answer {rows}: fallback or run asks it"
-    return None
+    known = Known(run.config, run.begun_at, run.storage, manifest, state)
+    found = why_open(known, reconciled, now, is_over=is_over)
+    return None if found is None else f"{found.why}: {found.advice}"
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ NOT_RUN: dict[tuple[str, str], str] = {
     ("docs/environment.md", "spark-submit --py-files"): _CLUSTER,
     ("docs/environment.md", "podman build"): "needs Podman",
     ("docs/lakehouse.md", "spark-submit --packages"): _JARS,
+    ("docs/ui.md", "bedrock-spark ui"): "serves until it is ended; tests/e2e/ui starts it",
     ("docs/lakehouse.md", "spark-submit --conf spark.sql.catalogImplementation"): _SERVICE,
 }
 _INIT = "bedrock-spark init --source s3://lake/tickets/ --task classify"
@@ -74,6 +75,8 @@ NOT_IN_A_BLOCK: dict[tuple[str, str], str] = {
         "is in a workflow of GitHub; the page has the same command in a block"
     ),
 }
+# Commands that serve until they are ended: a test that runs one would wait for ever.
+SERVERS = {"ui", "emulator"}
 # Commands that start Spark: their pages are run by the long tests.
 _SPARK = {"run", "prepare", "collect", "fallback", "preview", "doctor", "demo"}
 

@@ -69,6 +69,7 @@ class AnswerRule(ScriptModel):
     thinks: tokens of reasoning before the answer, which count against its limit of tokens
     refuses: whether the model declines, with the text if there is one
     delay_seconds: real seconds before the answer of a call; batch jobs do not wait
+    piece_seconds: real seconds before each piece of a stream
     """
 
     model: str = "*"
@@ -82,6 +83,7 @@ class AnswerRule(ScriptModel):
     refuses: bool = False
     error: ScriptedError | None = None
     delay_seconds: float = Field(default=0.0, ge=0, le=600)
+    piece_seconds: float = Field(default=0.0, ge=0, le=600)
 
     @model_validator(mode="after")
     def _answers_once(self) -> AnswerRule:
@@ -191,7 +193,7 @@ class _Scripted:
         rule = self._rule(model_id, prompt)
         if rule is None:
             return self.behind.stream(model_id, prompt)
-        return pieces_of(self._follow(rule, model_id, prompt))
+        return _paced(pieces_of(self._follow(rule, model_id, prompt)), rule.piece_seconds)
 
     def _rule(self, model_id: str, prompt: Prompt) -> AnswerRule | None:
         """Return the rule that answers, after its delay; None if the backend behind answers."""
@@ -230,6 +232,13 @@ class _Scripted:
             time.sleep(rule.delay_seconds)
         if rule.error is not None:
             raise ServiceError(rule.error.code, rule.error.message)
+
+
+def _paced(pieces: Pieces, seconds: float) -> Pieces:
+    for piece in pieces:
+        if seconds:
+            time.sleep(seconds)
+        yield piece
 
 
 def _as_text(value: Any) -> str:

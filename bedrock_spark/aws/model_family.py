@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bedrock_spark.aws.clients import AwsSettings, bedrock_client
@@ -50,17 +51,26 @@ def ask_family(client: BedrockClient, model: ModelConfig, clock: Clock) -> str:
     Calls GetInferenceProfile or GetCustomModel, unless the ARN of a custom model names its base.
     Raises ConfigError if the service does not say; its message says what to set or to allow.
     """
-    base = model.id
-    for _ in range(_MAX_GENERATIONS):
-        if _HIDING_ARN.fullmatch(base) is None:
-            break
-        base = base_in_arn(base) or _ask_base(client, base, model.id, clock)
+    base = ask_base(client, model.id, clock)
     try:
         return family_of_model(ModelConfig(id=bare_model_id(base))).name
     except ConfigError:
         raise ConfigError(
             f"model.id = {model.id!r}: is based on {base}, whose family is not known. {_advice()}"
         ) from None
+
+
+def ask_base(client: BedrockClient, model_id: str, clock: Clock) -> str:
+    """Return the id or the ARN of the foundation model that a model id hides.
+
+    Calls and errors are those of `ask_family`. An id that hides nothing is returned as it is.
+    """
+    base = model_id
+    for _ in range(_MAX_GENERATIONS):
+        if _HIDING_ARN.fullmatch(base) is None:
+            break
+        base = base_in_arn(base) or _ask_base(client, base, model_id, clock)
+    return base
 
 
 def _ask_base(client: BedrockClient, arn: str, model_id: str, clock: Clock) -> str:
@@ -116,7 +126,8 @@ class ServedModel:
     """A model that can be asked.
 
     id: as it is sent: a model id, an inference profile or an ARN
-    base: the foundation or custom model that a provisioned throughput serves; otherwise `id`
+    base: the foundation model behind a provisioned throughput, a profile or a custom model, as far
+        as it is known; otherwise `id`
     note: why it is asked by Converse although nobody asked for that; None if it is not so
     """
 
@@ -132,10 +143,13 @@ def served_family(aws: AwsSettings, model_id: str, clock: Clock) -> Family:
     Raises ConfigError if the family is unknown, and ProvisionedModelError if the id is a
     provisioned throughput that does not exist or does not serve now.
     """
-    base = _base_of(aws, model_id, clock)
-    family = _family_of_base(aws, base, clock)
+    served = _served_by(aws, model_id, clock)
+    model = ModelConfig(id=bare_model_id(served))
+    if hides_family(model):
+        return family_by_name(ask_family(bedrock_client(aws), model, clock))
+    family = _family_of_base(served)
     if family is None:
-        of_base = f" of {base}" if base != model_id else ""
+        of_base = f" of {served}" if served != model_id else ""
         raise ConfigError(f"{model_id}: the family{of_base} is not known")
     return family
 
@@ -148,11 +162,11 @@ def served_model(aws: AwsSettings, model_id: str, clock: Clock) -> ServedModel:
     ProvisionedModelError if the id is a provisioned throughput that does not exist or does not
     serve now.
     """
-    base = _base_of(aws, model_id, clock)
-    try:
-        family = _family_of_base(aws, base, clock)
-    except ConfigError:  # the service does not name the model that the id hides
-        family = None
+    base = served = _served_by(aws, model_id, clock)
+    if hides_family(ModelConfig(id=bare_model_id(served))):
+        with suppress(ConfigError):  # the service does not name the model that the id hides
+            base = ask_base(bedrock_client(aws), served, clock)
+    family = _family_of_base(base)
     if family is not None and family.name != _CONVERSE:
         return ServedModel(model_id, family, base)
     does = what_else(bare_model_id(base))
@@ -165,21 +179,16 @@ def served_model(aws: AwsSettings, model_id: str, clock: Clock) -> ServedModel:
 _CONVERSE = "converse"
 
 
-def _base_of(aws: AwsSettings, model_id: str, clock: Clock) -> str:
+def _served_by(aws: AwsSettings, model_id: str, clock: Clock) -> str:
+    """Return the model that a provisioned throughput serves; another id as it is."""
     is_provisioned = _PROVISIONED in model_id
     return _provisioned_base(bedrock_client(aws), model_id, clock) if is_provisioned else model_id
 
 
-def _family_of_base(aws: AwsSettings, base: str, clock: Clock) -> Family | None:
-    """Return the family of a model that is no provisioned throughput; None if the id has none.
-
-    Raises ConfigError if the id hides its model, and the service does not name it.
-    """
-    model = ModelConfig(id=bare_model_id(base))
-    if hides_family(model):
-        return family_by_name(ask_family(bedrock_client(aws), model, clock))
+def _family_of_base(base: str) -> Family | None:
+    """Return the family that an id shows; None if it shows none."""
     try:
-        return family_of_model(model)
+        return family_of_model(ModelConfig(id=bare_model_id(base)))
     except ConfigError:  # its message is about a config, and there may be none
         return None
 

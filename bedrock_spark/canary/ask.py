@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from typing import NoReturn
 
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary.access import OTHER_ID, no_access
@@ -83,8 +84,9 @@ def ask_canary(
 
     Raises CanaryError if the model refuses a larger share than `canary.max_error_share`, cuts off a
     larger share of its answers than `canary.max_truncated_share`, gives no reply, or would refuse
-    every record. In the last case no try is written. A try whose answers were cut off has been
-    paid for: the same records are not sent to the same model again.
+    every record. In the last case a try is written only if some records were answered before that.
+    A try whose answers were cut off has been paid for: the same records are not sent to the same
+    model again.
     """
     config = run.config.canary
     model_id = config.model_id or run.config.model.id
@@ -93,13 +95,10 @@ def ask_canary(
     _refuse_cut_off_before(run, model_id, len(records))
     observe(Progress("canary", 0, len(records), "sent to the model", waits_for="the model"))
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
-        try:
-            replies = list(pool.map(lambda record: _ask(caller, record), records))
-        except InvokeRefusedError as exc:
-            raise CanaryAccessError(
-                f"canary: {no_access(run.aws, model_id, exc, _advice())}"
-            ) from None
+        replies = list(pool.map(lambda record: _ask(caller, record), records))
     canary = _add_up(model_id, clock.now(), replies)
+    if canary.is_denied:
+        _refuse_access(run, canary, replies)
     is_refused = _is_refused(canary, config)
     if not is_refused and is_too_short(canary, run.config):
         cut = [r.record for r in replies if r.is_cut]
@@ -113,15 +112,29 @@ def ask_canary(
     add_try(run.storage, canary)
     observe(Progress("canary", canary.asked, canary.asked, _counted(canary)))
     error = _refusal(canary, config) if is_refused else _too_short(canary, run.config)
-    try:
-        _keep(run, model_id, replies, canary.asked_at)
-    except BedrockSparkError as exc:
-        if error is None:
-            raise
-        log.warning("the canary's answers are not kept: %s", exc)  # the error is what counts
     if error is not None:
+        _try_to_keep(run, canary, replies)
         raise error
+    _keep(run, model_id, replies, canary.asked_at)
     return canary
+
+
+def _refuse_access(run: Run, canary: Canary, replies: Sequence[_Reply]) -> NoReturn:
+    """Raise CanaryAccessError. What was answered before is paid for: it is counted and kept."""
+    if canary.answered:
+        add_try(run.storage, canary)
+        _try_to_keep(run, canary, replies)
+    exc = next(r.error for r in replies if isinstance(r.error, InvokeRefusedError))
+    said = no_access(run.aws, canary.model_id, exc, _advice())
+    raise CanaryAccessError(f"canary: {said}", asked=canary.asked, refused=canary.refused)
+
+
+def _try_to_keep(run: Run, canary: Canary, replies: Sequence[_Reply]) -> None:
+    """Add the answers to the store, if there is one. An error that the run has is what counts."""
+    try:
+        _keep(run, canary.model_id, replies, canary.asked_at)
+    except BedrockSparkError as exc:
+        log.warning("the canary's answers are not kept: %s", exc)
 
 
 def _too_short(canary: Canary, config: Config) -> CanaryError | None:
@@ -218,8 +231,6 @@ class _Reply:
 def _ask(caller: ModelCaller, record: ShardLine) -> _Reply:
     try:
         output = caller.ask(record.body)
-    except InvokeRefusedError:
-        raise
     except InvokeError as exc:
         return _Reply(record, error=exc)
     judged = Judge(caller.family)(output)
@@ -264,6 +275,7 @@ def _add_up(model_id: str, now: float, replies: list[_Reply]) -> Canary:
         failures=_grouped([r for r in replies if r.error is not None]),
         truncated=sum(r.ended == TRUNCATED for r in replies),
         declined=sum(r.ended == REFUSED for r in replies),
+        is_denied=any(isinstance(r.error, InvokeRefusedError) for r in replies),
     )
 
 
@@ -290,7 +302,7 @@ def _grouped(failed: list[_Reply]) -> tuple[CanaryFailure, ...]:
 
 def _is_refused(canary: Canary, config: CanaryConfig) -> bool:
     share = canary.error_share
-    return share is None or share > config.max_error_share
+    return canary.is_denied or share is None or share > config.max_error_share
 
 
 def _refusal(canary: Canary, config: CanaryConfig) -> CanaryError:

@@ -22,11 +22,19 @@ EXTRA_OPTIONS = (
     "thinking",
 )
 
+_BASE = 60
 SCHEMA_WORDS = (COLUMNS, NONE)
 
 EmbeddingTypes = Annotated[
     tuple[Literal["float", "int8", "uint8", "binary", "ubinary"], ...], BeforeValidator(one_or_many)
 ]
+
+
+def ratio_of_yaml(value: object) -> object:
+    """Return 16:9 as text: to YAML it is the whole number 969, in the base 60."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return ":".join(map(str, divmod(value, _BASE)))
+    return value
 
 
 class RequestConfig(Section):
@@ -51,7 +59,7 @@ class RequestConfig(Section):
     embedding_types: EmbeddingTypes | None = None
     width: int | None = Field(default=None, ge=1)
     height: int | None = Field(default=None, ge=1)
-    aspect_ratio: str | None = None
+    aspect_ratio: Annotated[str | None, BeforeValidator(ratio_of_yaml)] = None
     negative_prompt: str | None = None
     thinking: ThinkingConfig | None = None
     schema: Any = None

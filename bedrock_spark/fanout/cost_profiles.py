@@ -40,6 +40,7 @@ from bedrock_spark.run_folder.cost_profiles import (
     profiles_left,
 )
 from bedrock_spark.run_folder.lease import Lease
+from bedrock_spark.run_folder.report_file import DONE, read_report
 from bedrock_spark.run_folder.run import Run
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def delete_cost_profiles(run: Run, clock: Clock) -> None:
     """Delete the profiles of a run that is done. One that cannot be deleted is a warning.
 
     Needs the run's lease: a process that carries the run on may be about to name one in a job. If
-    another process has the lease, that one deletes them when the run is done.
+    another process has the lease, that one deletes them when it has released it.
     """
     if not profiles_left(run.storage):
         return
@@ -109,6 +110,17 @@ def delete_cost_profiles(run: Run, clock: Clock) -> None:
             _delete_left(run, clock)
     except RunHeldError as exc:
         log.info("%s: its cost profiles stay, because another process works: %s", run.run_id, exc)
+
+
+def delete_profiles_if_done(run: Run, clock: Clock) -> None:
+    """Delete the profiles of a run that is done by its report. Call it after releasing the lease.
+
+    The process that has found the run done, and written that first, may not have got the lease.
+    """
+    if run.config.batch.cost_profile:
+        report = read_report(run.storage, run.run_id)
+        if report is not None and report["state"] == DONE:
+            delete_cost_profiles(run, clock)
 
 
 def _delete_left(run: Run, clock: Clock) -> None:

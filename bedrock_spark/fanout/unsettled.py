@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from bedrock_spark.config import Config
 from bedrock_spark.fanout.step_result import batch_shards
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.run_folder.ledger import LedgerState
 from bedrock_spark.run_folder.manifest import RunManifest
-from bedrock_spark.run_folder.run import Run
 
 
-def count_unsettled(run: Run, manifest: RunManifest, state: LedgerState) -> int:
+def count_unsettled(config: Config, manifest: RunManifest, state: LedgerState) -> int:
     """Return how many shards have an active job or need another one, by the last sweep."""
-    return len(unsettled_shards(run, manifest, state))
+    return len(unsettled_shards(config, manifest, state))
 
 
-def unsettled_shards(run: Run, manifest: RunManifest, state: LedgerState) -> set[str]:
+def unsettled_shards(config: Config, manifest: RunManifest, state: LedgerState) -> set[str]:
     """Return the shards that have an active job or need another one."""
-    tracker = tracker_of(run, manifest, state)
-    shards = (shard.shard_id for shard in batch_shards(manifest, run.config))
+    tracker = tracker_of(config, manifest, state)
+    shards = (shard.shard_id for shard in batch_shards(manifest, config))
     waiting = {shard_id for shard_id in shards if not tracker.is_done(shard_id)}
     return waiting | {job.shard_id for job in tracker.open.values()}
 
 
-def tracker_of(run: Run, manifest: RunManifest, state: LedgerState) -> ShardTracker:
+def tracker_of(config: Config, manifest: RunManifest, state: LedgerState) -> ShardTracker:
     """Return the tracker of the shards that batch jobs take, by the last sweep."""
-    return ShardTracker(batch_shards(manifest, run.config), run.config.batch.attempts, state)
+    return ShardTracker(batch_shards(manifest, config), config.batch.attempts, state)

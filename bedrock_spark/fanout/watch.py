@@ -20,6 +20,7 @@ from bedrock_spark.errors import (
     RunStoppedError,
 )
 from bedrock_spark.fanout.controller import Controller
+from bedrock_spark.fanout.cost_profiles import delete_profiles_if_done
 from bedrock_spark.fanout.event_queue import EventWaiter
 from bedrock_spark.fanout.meter import Meter
 from bedrock_spark.fanout.scheduler import AllowAll, SubmitPolicy
@@ -119,6 +120,7 @@ def leased_controller(
             _flush_quietly(controller)
             raise
         controller.flush()
+    delete_profiles_if_done(run, clock)
 
 
 def _flush_quietly(controller: Controller) -> None:

@@ -54,6 +54,6 @@ def without_more(run: Run, manifest: RunManifest) -> StepResult:
 
     A shard without an active job is settled: what it left unanswered is asked elsewhere.
     """
-    tracker = tracker_of(run, manifest, Ledger(run.storage).load())
+    tracker = tracker_of(run.config, manifest, Ledger(run.storage).load())
     shards, active = len(tracker.shards), sum(tracker.active.values())
     return StepResult(shards, shards - active, active, 0, tracker.records, tracker.processed)

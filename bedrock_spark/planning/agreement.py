@@ -21,7 +21,6 @@ from bedrock_spark.config.shown import compared_config, is_digest
 from bedrock_spark.config_file import read_file
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import ConfigError, OtherPlanError
-from bedrock_spark.model_check import ask_models
 from bedrock_spark.planning.basis import PRICES, content_digest, paid_prices
 from bedrock_spark.planning.make import make_plan, prepared_of
 from bedrock_spark.planning.values import Money, Plan
@@ -87,14 +86,14 @@ class Agreement:
         """Raise OtherPlanError if the shards of a run are not the agreed ones.
 
         now: in seconds since the epoch
-        If they are not, they are planned, which asks Service Quotas and CountTokens.
+        If they are not, they are planned, by what the agreed plan has measured: no call is made.
         """
         then = self.plan
         is_same = content_digest(manifest.shards) == then.basis.content
         if (is_same and manifest.rows == then.source.rows) or _asks_less(then, manifest):
             return
         prepared, mean = prepared_of(run, manifest), then.basis.output_tokens
-        found = make_plan(run, prepared, ask_models(run), now, mean)
+        found = make_plan(run, prepared, (), now, mean, measured=then)
         self._refuse(run, _changes_of(then, found, manifest))
 
     def _refuse(self, run: Run, changes: Iterable[str]) -> None:

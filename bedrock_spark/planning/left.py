@@ -16,7 +16,7 @@ def left_to_ask(run: Run, manifest: RunManifest) -> int | None:
     Records of active jobs count, because they are not paid for yet. None if all jobs are over and
     the fallback may ask records that no collect has counted yet.
     """
-    unsettled = unsettled_shards(run, manifest, Ledger(run.storage).load())
+    unsettled = unsettled_shards(run.config, manifest, Ledger(run.storage).load())
     ended = read_ended(run)
     waiting = sum(shard.records for shard in manifest.shards if shard.shard_id in unsettled)
     if ended.is_collected:

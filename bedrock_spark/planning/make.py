@@ -85,9 +85,12 @@ def make_plan(
     now: float,
     mean_answer: float | None = None,
     compared: Comparison = NOT_COMPARED,
+    measured: Plan | None = None,
 ) -> Plan:
     """Return the plan of a run. Asks Service Quotas and CountTokens, which cost nothing.
 
+    measured: a plan of the same config, whose tokens per byte and job slots count; then AWS is not
+        asked
     models: what the service says of the run's models; now: in seconds since the epoch
     mean_answer: the output tokens of an answer, if the user knows them
     compared: the run that the plan is compared with
@@ -98,8 +101,11 @@ def make_plan(
     source = _source(prepared)
     online = [s for s in prepared.shards if s.records < config.shards.min_records]
     line_bytes = sum(shard.bytes for shard in prepared.shards)
-    counted = _counted(run, prepared.sample, models)
-    tokens_in = input_tokens(source.records, line_bytes, counted, canary)
+    if measured is None or not measured.shards.bytes:
+        counted = _counted(run, prepared.sample, models) if measured is None else None
+        tokens_in = input_tokens(source.records, line_bytes, counted, canary)
+    else:
+        tokens_in = measured.input_tokens.times(line_bytes / measured.shards.bytes)
     tokens_out = output_tokens(source.records, config.request, canary, mean_answer)
     images = images_per_answer(config.request) * source.records if _has_images(config) else 0
     usage = Usage(
@@ -136,7 +142,7 @@ def make_plan(
         why=tuple(_why(config, prepared, source, earlier, changes)),
         source=source,
         shards=_shards(prepared.shards, usage.online_records),
-        jobs=_jobs(run, len(prepared.shards) - len(online)),
+        jobs=_jobs(run, len(prepared.shards) - len(online), measured),
         input_tokens=tokens_in,
         output_tokens=tokens_out,
         images=images,
@@ -199,9 +205,14 @@ def _shards(shards: Sequence[Shard], online: int) -> PlannedShards:
     )
 
 
-def _jobs(run: Run, jobs: int) -> PlannedJobs:
+def _jobs(run: Run, jobs: int, measured: Plan | None) -> PlannedJobs:
     """Return the batch jobs of a run, and how many may be active at all its targets."""
     config = run.config
+    if measured is not None:
+        waves = math.ceil(jobs / measured.jobs.at_once)
+        hours = waves * config.batch.timeout_hours
+        changed = {"jobs": jobs, "waves": waves, "longest_hours": hours}
+        return measured.jobs.model_copy(update=changed)
     places = [(t.model_id, t.region, t.max_active_jobs) for t in config.targets]
     places = places or [(config.model.id, None, config.batch.max_active_jobs)]
     at_once, origin = 0, set()

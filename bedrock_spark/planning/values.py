@@ -23,6 +23,14 @@ class Count(_Part):
     high: int | None
     how: str
 
+    def times(self, factor: float) -> Count:
+        """Return the number for so many times as much."""
+        low, likely, high = (
+            None if each is None else round(each * factor)
+            for each in (self.low, self.likely, self.high)
+        )
+        return Count(low=low or 0, likely=likely, high=high, how=self.how)
+
 
 class Money(_Part):
     """Estimated dollars. likely: None if nothing measures them; high: None without a bound."""

@@ -14,9 +14,7 @@ from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import Family, bare_model_id, family_by_name
 from bedrock_spark.families.turns import Turn
-
-# Below the limit of every text model, and enough for an answer that fits a terminal.
-DEFAULT_MAX_TOKENS = 2048
+from bedrock_spark.playground.options import DEFAULT_MAX_TOKENS, OPTIONS
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,16 @@ def build_body(
 ) -> bytes:
     """Return the request of a question as JSON.
 
-    options: of `request` in a config, by name; None is not set. Without `max_tokens`, an answer of
-        text has at most 2,048
+    options: those of OPTIONS, as `request` in a config has them; None is not set. Without
+        `max_tokens`, an answer of text has at most 2,048
     turns: the earlier turns of the conversation
     Raises ConfigError for an option that the family does not take, and for a wrong value.
     """
+    unknown = sorted(options.keys() - set(OPTIONS))
+    if unknown:
+        raise ConfigError(
+            f"{unknown[0]}: is no option of a question; there are {', '.join(OPTIONS)}"
+        )
     given = {name: value for name, value in options.items() if value is not None}
     if is_chat(model.family):
         given.setdefault("max_tokens", DEFAULT_MAX_TOKENS)

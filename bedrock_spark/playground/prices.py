@@ -13,6 +13,8 @@ from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.families import Answer
 from bedrock_spark.prices import RunPrices, find_prices, price_table
 
+_CUSTOM = ":custom-model/"
+
 
 @dataclass(frozen=True)
 class CallPrice:
@@ -53,6 +55,8 @@ def list_price(model: ServedModel, aws: AwsSettings) -> CallPrice:
     """Return the list prices of a model in the Region of its calls. Calls no service."""
     if is_provisioned(model.id):
         return CallPrice(is_by_hour=True)
+    if _CUSTOM in model.id:  # its price is not that of its base
+        return CallPrice()
     found = find_prices(model.base, aws.region or region_here(), price_table())
     if not found.is_known:
         return CallPrice()

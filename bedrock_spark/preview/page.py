@@ -27,7 +27,7 @@ def page_html(preview: Preview) -> str:
         .render(
             title=f"Preview of {names}",
             lead=f"{number:,} rows{where}; {models}",
-            style=style("base.css"),
+            style=style("base.css") + style("report.css") + style("page.css"),
             table=Markup(_table(preview)),
             summary=list(summary_rows(preview)),
             rows=[_row_and_requests(preview, rows) for rows in _together(preview)],

@@ -89,7 +89,7 @@ def gather_report(
     if units is None or manifest is None:
         totals = last_totals(manifest, known.last)
     else:
-        totals = totals_of(manifest, units, unsettled_shards(run, manifest, state))
+        totals = totals_of(manifest, units, unsettled_shards(run.config, manifest, state))
     is_held = state.hold is not None and ending.state in (FAILED, UNFINISHED)
     if is_held:
         ending = replace(ending, state=HELD)

@@ -20,6 +20,7 @@ from bedrock_spark.outputs.outcomes import (
 )
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.prices import RunPrices, prices_as_json
+from bedrock_spark.run_folder.report_file import DONE as DONE
 from bedrock_spark.run_folder.report_file import VERSION, WAITING
 from bedrock_spark.run_folder.report_shape import Failure
 
@@ -27,9 +28,7 @@ OUTCOMES = (OK, ERROR, INVALID, TRUNCATED, REFUSED, MISSING, UNFOUND, REJECTED, 
 UNACCOUNTED = "unaccounted_rows"
 
 # How a command left the run.
-DONE, UNFINISHED, HELD, FAILED, INTERRUPTED = (
-    *("done", "unfinished", "held", "failed", "interrupted"),
-)
+UNFINISHED, HELD, FAILED, INTERRUPTED = "unfinished", "held", "failed", "interrupted"
 STATES = (DONE, UNFINISHED, HELD, FAILED, INTERRUPTED)
 
 

@@ -51,6 +51,7 @@ class Canary:
     truncated, declined: answers that were cut off or are empty; answers that are refusals
     enough_tokens: the limit with which the answers that were cut off were whole; None if not known
     probes: how many answers were asked for to find that out; probe_tokens: their input and output
+    is_denied: whether the model refused to answer any record: the account may not use it, say
     """
 
     model_id: str
@@ -67,6 +68,7 @@ class Canary:
     enough_tokens: int | None = None
     probes: int = 0
     probe_tokens: tuple[int, int] = (0, 0)
+    is_denied: bool = False
 
     @property
     def error_share(self) -> float | None:

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # The version of the format. It changes if a key changes its meaning or is removed.
 VERSION = 1
+# The state of a run whose results are final and published.
+DONE = "done"
 # A row without an outcome: its shard waits for a batch job or has one, or was never collected.
 WAITING = "waiting"
 

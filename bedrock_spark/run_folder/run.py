@@ -39,11 +39,13 @@ from bedrock_spark.families import converse_reason
 from bedrock_spark.prices import ModelPrices, RunPrices, prices_of_run
 from bedrock_spark.prices.run_prices import Find
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.code_digest import code_digest
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
 from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
 from bedrock_spark.run_folder.run_file import (
     FORMAT,
+    begun_at_of,
     config_digests,
     parse_run_file,
     read_run_file,
@@ -331,15 +333,10 @@ def _begun(run: Run, description: dict[str, Any]) -> Run:
     return replace(
         run,
         run_id=description["run_id"],
-        begun_at=_begun_at(description),
+        begun_at=begun_at_of(description),
         is_begun=True,
         derived_from=DerivedFrom.from_json(description.get("derived_from")),
     )
-
-
-def _begun_at(description: dict[str, Any]) -> float | None:
-    seconds = description.get("created_at")
-    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def new_run_id(run_uri: str) -> str:
@@ -363,7 +360,7 @@ def _describe(run: Run) -> bytes:
         "region": run.aws.region,
         "account": run.account,
         "config": run.config.model_dump(mode="json"),
-        "digests": config_digests(run.config),
+        "digests": config_digests(run.config) | {"code": code_digest()},
         "versions": versions_here(),
         "derived_from": _lineage(run),
     }

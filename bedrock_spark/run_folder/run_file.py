@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -33,6 +33,12 @@ def read_run_file(storage: Storage, needs: Sequence[str] | None = None) -> bytes
     if data is not None:
         cleaned.result()
     return data
+
+
+def begun_at_of(description: Mapping[str, Any]) -> float | None:
+    """Return when a run was begun, in seconds since the epoch; None if it is not known."""
+    seconds = description.get("created_at")
+    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def parse_run_file(data: bytes, storage: Storage) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import REPORT, RESULTS
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
-from bedrock_spark.run_folder.run_file import parse_run_file, read_run_file
+from bedrock_spark.run_folder.run_file import begun_at_of, parse_run_file, read_run_file
 from bedrock_spark.storage import Storage, open_storage
 
 
@@ -26,12 +26,14 @@ class SourceRun:
     """A prepared run whose rows are a source.
 
     config: its newest one; storage: of its folder
+    begun_at: in seconds since the epoch; None if not known
     """
 
     run_id: str
     config: Config
     manifest: RunManifest
     storage: Storage
+    begun_at: float | None = None
 
     @property
     def named(self) -> str:
@@ -62,7 +64,7 @@ def open_source_run(uri: str, aws: AwsSettings) -> SourceRun:
     if manifest.run_id != description["run_id"]:
         raise RunFolderError(f"{uri}: manifest.json and run.json are of different runs")
     config = parse_config(newest_config(storage, description["config"]), uri)
-    return SourceRun(manifest.run_id, config, manifest, storage)
+    return SourceRun(manifest.run_id, config, manifest, storage, begun_at_of(description))
 
 
 def with_run_columns(config: Config, aws: AwsSettings) -> Config:

@@ -104,14 +104,14 @@ def results_file(
 
     prefix: what the names of its result columns begin with
     """
-    file = open_results_file(storage, key, schema, prefix)
+    file = new_results_file(storage, key, schema, prefix)
     try:
         yield file
     finally:
         file.abort()
 
 
-def open_results_file(
+def new_results_file(
     storage: Storage, key: str, schema: pa.Schema, prefix: str = ""
 ) -> ParquetFile:
     """Return a new file of result rows, which the caller commits or aborts; see `results_file`."""

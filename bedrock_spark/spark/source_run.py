@@ -17,16 +17,17 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import SourceConfig
 from bedrock_spark.errors import SourceError
+from bedrock_spark.fanout.why_open import Known, why_open
 from bedrock_spark.outputs.outcomes import NOT_OK
-from bedrock_spark.outputs.reconciled_shard import unanswered_rows
 from bedrock_spark.outputs.reconciliations import Reconciliations, read_reconciliations
+from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.run_folder.lease import read_holder
+from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.manifest import SourceState
-from bedrock_spark.run_folder.report_file import WAITING, read_report
+from bedrock_spark.run_folder.published import Publications
 from bedrock_spark.run_folder.source_run import DerivedFrom, SourceRun, open_source_run
 from bedrock_spark.spark.results import Chosen, results_of
 
-_DONE = "done"
 _DIGITS = 12
 
 
@@ -101,30 +102,36 @@ def look_at_rows(source: SourceConfig, aws: AwsSettings) -> RowsOfRun:
 
 
 def _refuse_open(rows: RowsOfRun, clock: Clock) -> None:
-    """Raise SourceError if that run may still answer rows that would be asked here.
-
-    Without a report, which a process that was killed may not have written, or which is damaged, its
-    rows that may get another answer count.
-    """
+    """Raise SourceError if that run may still answer rows that would be asked here."""
     found, source = rows.run, rows.source
     if not set(source.outcomes or NOT_OK).intersection(NOT_OK):
         return
     holder = read_holder(found.storage)
-    report = read_report(found.storage, found.run_id)
-    waiting = report["outcomes"].get(WAITING, 0) if report is not None else 0
-    if report is None:
-        unanswered = unanswered_rows(rows.reconciled)
-    else:
-        unanswered = 0 if report["state"] == _DONE else report["unanswered"]
-    if holder is not None and not holder.is_over(clock.now()):
-        why = "a process is at work on it"
-    elif waiting:
-        why = f"{waiting:,} of its rows wait for batch jobs"
-    elif unanswered:
-        why = f"it may still ask {unanswered:,} of its rows"
-    else:
+    is_held = holder is not None and not holder.is_over(clock.now())
+    why = "a process is at work on it" if is_held else _why_open(rows, clock.now())
+    if why is None:
         return
     raise SourceError(
         f"{found.named}: {why}, so rows that are not ok would be paid for twice. Run it to its end "
         "first, or read only its answers by source.outcome: [ok]"
     )
+
+
+def _why_open(rows: RowsOfRun, now: float) -> str | None:
+    """Return what the rows of that run still wait for; None if they have their last outcome."""
+    run = rows.run
+    state = Ledger(run.storage).load()
+    known = Known(run.config, run.begun_at, run.storage, run.manifest, state)
+    is_over = Publications(run.storage).has_appended()
+    found = why_open(known, rows.reconciled, now, is_over=is_over)
+    if found is not None:
+        return found.why
+    by_shard: dict[str, list[Job]] = {}
+    for job in state.jobs.values():
+        by_shard.setdefault(job.shard_id, []).append(job)
+    late = sum(
+        jobs_digest(by_shard[shard.unit]) != shard.jobs_known
+        for shard in rows.reconciled
+        if shard.unit in by_shard
+    )
+    return f"{late:,} of its shards have batch output that is not collected yet" if late else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import BudgetError, ConfigError
+from bedrock_spark.errors import BedrockSparkError, BudgetError, ConfigError
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.progress import Observer
 from bedrock_spark.run_folder.manifest import require_manifest
@@ -13,6 +14,7 @@ from bedrock_spark.run_folder.stages_file import read_stage_names
 from bedrock_spark.stopping import CleanUp, stop_and_clean_up
 from bedrock_spark.storage import open_storage
 from bedrock_spark.ui.operations import Work
+from bedrock_spark.ui.settings import Kind, UiSettings
 
 
 def stopping(run_uri: str, aws: AwsSettings) -> Work:
@@ -63,6 +65,18 @@ def refuse_stage(run_uri: str, aws: AwsSettings) -> None:
             f"{run_uri}: is a stage of several, which have one budget; their config says how much "
             "is left of it. Go on with the command: bedrock-spark run CONFIG"
         )
+
+
+def config_of(run_uri: str, settings: UiSettings) -> str:
+    """Return the config of a run as a command takes it: the one of the command line, if it fits."""
+    place = settings.place
+    if place is None or place.kind is not Kind.CONFIG:
+        return "CONFIG"
+    try:
+        own = check_config(place.name).run_uri
+    except BedrockSparkError:
+        return "CONFIG"
+    return place.name if own.rstrip("/") == run_uri else "CONFIG"
 
 
 def is_stage(run_uri: str, aws: AwsSettings) -> bool:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
 
-from flask import render_template
+from flask import render_template, url_for
 from markupsafe import Markup
 
 from bedrock_spark.browse.errors import Group, errors_in_report
 from bedrock_spark.browse.jobs import JobsPage, jobs_page
-from bedrock_spark.outputs.outcomes import MISSING, UNFOUND
+from bedrock_spark.browse.row_filter import WITHOUT_REASON, ErrorGroup
 from bedrock_spark.page import sections_of
 from bedrock_spark.page.words import outcome_sentence
-from bedrock_spark.ui.control import is_stage
+from bedrock_spark.ui.control import config_of, is_stage
+from bedrock_spark.ui.live import GOES_ON, RESTS, LivePage
 from bedrock_spark.ui.looks import Reading
 from bedrock_spark.ui.shared import Shared
 
@@ -30,32 +28,7 @@ _JOBS_SHOWN, _FINDINGS_SHOWN = 10, 100
 _MOST_RENDERED = 12
 
 
-@dataclass(frozen=True)
-class RunView:
-    """A run as its page shows it. parts: by name, in the order of PARTS."""
-
-    title: str
-    goes_on: bool
-    read_at: float
-    parts: Mapping[str, Markup]
-
-    def changed(self, have: Mapping[str, str]) -> dict[str, dict[str, str]]:
-        """Return the parts that are not those that a browser has, each with its digest.
-
-        have: digests by the names of parts
-        """
-        made = {
-            name: {"digest": digest_of(html), "html": html} for name, html in self.parts.items()
-        }
-        return {name: part for name, part in made.items() if part["digest"] != have.get(name)}
-
-
-def digest_of(html: str) -> str:
-    """Return a short digest of a part of the page."""
-    return hashlib.sha256(html.encode()).hexdigest()[:12]
-
-
-def view_of(run_uri: str, reading: Reading, shared: Shared) -> RunView:
+def view_of(run_uri: str, reading: Reading, shared: Shared) -> LivePage:
     """Return the page of a run. What a reading alone shows is made once."""
     kept = shared.rendered.get(run_uri)
     if kept is None or kept[0] is not reading:
@@ -68,7 +41,8 @@ def view_of(run_uri: str, reading: Reading, shared: Shared) -> RunView:
     title = f"{reading.run.run_id}: {outcome_sentence(reading.look.report)}"
     operation = shared.operations.of(run_uri)
     is_at_work = operation is not None and not operation.is_over
-    return RunView(title, reading.look.goes_on or is_at_work, reading.read_at, parts)
+    seconds = GOES_ON if reading.look.goes_on or is_at_work else RESTS
+    return LivePage(title, parts, seconds, reading.read_at)
 
 
 def _parts_of(run_uri: str, reading: Reading) -> dict[str, Any]:
@@ -108,6 +82,7 @@ def _control(run_uri: str, reading: Reading, shared: Shared) -> Markup:
         look=reading.look,
         now=standing,
         operation=operation,
+        config=config_of(run_uri, shared.settings),
         allow_control=shared.settings.allow_control,
         may_stop=reading.look.goes_on,
         may_go_on=may_go_on,
@@ -118,13 +93,10 @@ def _control(run_uri: str, reading: Reading, shared: Shared) -> Markup:
 
 def _records_of(run_uri: str, group: Group) -> str:
     """Return the address of the records of a group of errors."""
-    query = {"uri": run_uri}
-    if group.outcome in (MISSING, UNFOUND):
-        query["outcome"] = group.outcome
-    else:
-        code = "-" if group.code is None else group.code
-        query["error"] = f"{group.outcome} {code} {group.message}"
-    return f"/run/records?{urlencode(query)}"
+    if group.outcome in WITHOUT_REASON:
+        return url_for("runs.records.show", uri=run_uri, outcome=group.outcome)
+    error = ErrorGroup(group.outcome, group.code, group.message).text
+    return url_for("runs.records.show", uri=run_uri, error=error)
 
 
 def _render(name: str, **values: Any) -> Markup:

@@ -191,6 +191,7 @@ def write_folder(folder: Path) -> None:
     (folder / "shorter.yaml").write_text(config(prompt="Hardware or not? {{ body }}"))
     (folder / "documents.yaml").write_text(named(_block("docs/chains.md", "yaml stages")))
     (folder / "prompt.txt").write_text("What is a fox?\n")
+    (folder / "questions.txt").write_text("What is a fox?\nAnd a wolf?\n")
     tickets = pa.table(
         {
             "ticket_id": [f"T-{n}" for n in range(ROWS)],

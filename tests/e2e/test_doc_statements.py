@@ -20,6 +20,7 @@ from tests.doc_statements import (
     NOT_IN_A_BLOCK,
     NOT_RUN,
     PAGES,
+    SERVERS,
     Statement,
     lines_outside_blocks,
     statements_of,
@@ -57,6 +58,8 @@ def pages_to_run() -> Iterator[object]:
 @pytest.mark.parametrize("page", [*pages_to_run()])
 def test_each_statement_of_a_page_ends_as_the_page_says(page: str, world: DocWorld) -> None:
     """With exit code 0, or one that its comment names, without a stack; and it prints something."""
+    run = [s for s in statements_of(page) if s.why_not_run is None]
+    assert not SERVERS.intersection(call[0] for s in run for call in calls_in(s.command))
     ended = world.run(page)
     last = ended.calls[-1] if ended.calls else None
     assert ended.code == 0, (ended.err, last)
@@ -77,12 +80,12 @@ ALL = [statement for page in PAGES for statement in statements_of(page)]
 
 
 def test_most_statements_are_run() -> None:
-    """Else the pattern of a block, or an entry that is too wide, would hide them."""
+    """Else the pattern of a block, or an entry that is too wide, would hide them. No server is."""
     run = [s for s in ALL if s.why_not_run is None and s.page not in HAVE_OWN_TEST]
     assert len(run) > 120
     commands = {call[0] for s in run for call in calls_in(s.command)}
     assert set(ORDER) - commands == {
-        *("demo", "emulator", "environment", "schema"),
+        *("demo", "environment", "schema", *SERVERS),
         *("fallback", "submit"),  # programs of spark-submit and `run` do the same
     }
 

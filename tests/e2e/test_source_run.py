@@ -117,7 +117,7 @@ def test_rows_that_may_still_be_answered_are_not_asked_twice(
         open_pipeline(local, SECOND, source=failed).run_all(spark)
     first.collect(spark)
     first.report(first.collect(spark))
-    with pytest.raises(SourceError, match="20 of its rows wait for batch jobs"):
+    with pytest.raises(SourceError, match="1 shard has an active batch job or waits for one"):
         open_pipeline(local, SECOND, source={"run": FIRST, "outcome": "missing"}).run_all(spark)
     assert open_pipeline(local, SECOND, source={"run": FIRST}).run_all(spark).rows == 0
     assert "InvokeModel" not in local.requests()

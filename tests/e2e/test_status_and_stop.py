@@ -58,6 +58,8 @@ def test_a_run_is_shown_stopped_and_resumed(local: LocalBedrock) -> None:
     stopped = call("stop", URI)
     assert stopped.exit_code == 0
     assert "0 of 3 shards are done" in stopped.stdout
+    (listed,) = json.loads(call("runs", f"s3://{BUCKET}/runs/", "--json").stdout)["runs"]
+    assert (listed["state"], listed["stage"]) == ("held", "batch")
     jobs = local.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]
     assert [job["status"] for job in jobs] == ["Stopped", "Stopped"]
     with pytest.raises(RunStoppedError, match="run or submit goes on"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from bedrock_spark.aws.batch_jobs import BatchJobs
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import JobRejectedError
-from bedrock_spark.fanout import cost_profiles
+from bedrock_spark.fanout import cost_profiles, leased_controller
 from bedrock_spark.fanout.cost_profiles import (
     TAG,
     CostProfiles,
@@ -25,8 +26,10 @@ from bedrock_spark.fanout.slots import Slots
 from bedrock_spark.fanout.targets import Target
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cost_profiles import place_digest, profiles_in_use
-from bedrock_spark.run_folder.lease import Lease
-from bedrock_spark.run_folder.run import Run, new_run_id
+from bedrock_spark.run_folder.lease import CONTROL, STOP, Lease
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.report_file import DONE
+from bedrock_spark.run_folder.run import Run, begin_run, new_run_id
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import FakeClock, make_config
 
@@ -113,6 +116,28 @@ def test_a_profile_is_deleted_only_when_its_jobs_are_settled(
     again = CostProfiles(run, CLOCK).arn_for(target(kit))
     assert again != arn
     assert [p["inferenceProfileArn"] for p in own_profiles(kit, run)] == [again]
+
+
+@pytest.mark.parametrize("purpose", [CONTROL, STOP])
+def test_a_process_that_has_the_lease_deletes_what_another_could_not(
+    kit: Kit, run: Run, monkeypatch: pytest.MonkeyPatch, purpose: str
+) -> None:
+    """The run is done while `advance` or `stop` works on it."""
+    report = {"state": "unfinished"}
+    monkeypatch.setattr(cost_profiles, "read_report", lambda *_: report)
+    module = sys.modules["bedrock_spark.fanout.watch"]  # `fanout.watch` is its function
+    monkeypatch.setattr(module, "check_reachable", lambda _: None)
+    run = begin_run(run)
+    manifest = RunManifest(run.run_id, 0, "a INT", (), ())
+    CostProfiles(run, CLOCK).arn_for(target(kit))
+    with leased_controller(run, manifest, CLOCK, purpose=purpose):
+        delete_cost_profiles(run, CLOCK)
+        assert len(own_profiles(kit, run)) == 1
+    assert len(own_profiles(kit, run)) == 1  # it is not done
+    with leased_controller(run, manifest, CLOCK, purpose=purpose):
+        report["state"] = DONE
+        delete_cost_profiles(run, CLOCK)
+    assert own_profiles(kit, run) == []
 
 
 def test_no_job_names_a_profile_that_a_killed_process_deleted(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from bedrock_spark.run_folder.manifest import RunManifest, Shard, manifest_json
 from bedrock_spark.run_folder.run import begin_run, open_run
 from bedrock_spark.shards.buckets import bucket_of
 from bedrock_spark.shards.record_ids import record_id
+from tests.docs import ROOT
 
 from .kit import CLAUDE, CLAUDE_MODEL, ROLE, Kit, ask
 
@@ -43,7 +45,9 @@ TEXT_MODELS = [
     "us.deepseek.r1-v1:0",
     "deepseek.v3-v1:0",
 ]
-TOOK = re.compile(r"tokens: (\d+) in, (\d+) out; \S+; first piece after \d\.\d s, all after .* s\n")
+TOOK = re.compile(
+    r"tokens: (\d+) in, (\d+) out; \S+; (\$0\.\d+; )?first piece after \d\.\d s, all after .* s\n"
+)
 
 
 @pytest.fixture
@@ -152,16 +156,109 @@ def test_reasoning_is_shown_on_request(local: Kit) -> None:
     assert shown.stderr.startswith("The question is clear, answer it.\ntokens: ")
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_answers_without_a_stream_are_printed_as_json(local: Kit, options: list[str]) -> None:
-    """Vectors and images are shortened, but whole with --json."""
-    embedded = call("--model", "amazon.titan-embed-text-v2:0", "Hello", *options)
-    vector = json.loads(embedded.stdout)["embedding"]
-    assert len(vector) == 1024 if options else vector[3] == "… 1,021 more"
-    assert re.fullmatch(r"tokens: 1 in; \d\.\d s\n", embedded.stderr)
-    drawn = call("--model", "amazon.nova-canvas-v1:0", "A cat", *options)
-    (image,) = json.loads(drawn.stdout)["images"]
-    assert image.endswith(" characters more") is not bool(options)
+VECTORS = {
+    "amazon.titan-embed-text-v2:0": r"1,024 numbers \(float\), norm 1\.0000: .*, …",
+    "amazon.titan-embed-image-v1": r"1,024 numbers \(float\), norm 1\.0000: .*, …",
+    "amazon.nova-2-multimodal-embeddings-v1:0": r"3,072 numbers \(float\), norm 1\.0000: .*, …",
+    "cohere.embed-english-v3": r"1,024 numbers \(float\), norm 1\.0000: .*, …",
+}
+
+
+@pytest.mark.parametrize("model_id", VECTORS)
+def test_an_embedding_is_a_line_with_its_length_and_norm(local: Kit, model_id: str) -> None:
+    """With its first numbers. With --json it is as the model sent it."""
+    embedded = call("--model", model_id, "Hello")
+    assert re.fullmatch(rf"embedding: {VECTORS[model_id]}\n", embedded.stdout)
+    assert re.fullmatch(r"tokens: 1 in; \$0\.\d+; \d\.\d s\n", embedded.stderr)
+    whole = json.loads(call("--model", model_id, "Hello", "--json").stdout)
+    assert "…" not in json.dumps(whole, ensure_ascii=False)
+
+
+def test_an_embedding_of_several_types_has_a_line_for_each(local: Kit) -> None:
+    types = ("--set", "embedding_types=[float, int8, ubinary]")
+    lines = call("--model", "cohere.embed-v4:0", "Hello", *types).stdout.splitlines()
+    assert [line.split(", norm")[0].split(": ")[1] for line in lines] == [
+        "1,536 numbers (float)",
+        "1,536 numbers (int8)",
+        "1,536 bits (ubinary)",
+    ]
+
+
+PICTURES = {
+    "amazon.nova-canvas-v1:0": "amazon.nova-canvas-v1-0-seed-7",
+    "amazon.titan-image-generator-v2:0": "amazon.titan-image-generator-v2-0-seed-7",
+    "stability.sd3-5-large-v1:0": "stability.sd3-5-large-v1-0-seed-7",
+    "stability.stable-image-core-v1:1": "stability.stable-image-core-v1-1-seed-7",
+    "stability.stable-diffusion-xl-v1": "stability.stable-diffusion-xl-v1-seed-7",
+}
+
+
+@pytest.mark.parametrize("model_id", PICTURES)
+def test_pictures_become_files_that_overwrite_nothing(
+    local: Kit, tmp_path: Path, model_id: str
+) -> None:
+    """Of every family of pictures, with size and seed. With --json they are written, too."""
+    folder = tmp_path / "new" / "folder"
+    drawing = ("--model", model_id, "A cat", "--set", "seed=7", "--out", str(folder))
+    drawn = call(*drawing)
+    first = folder / f"{PICTURES[model_id]}-1.png"
+    size = first.stat().st_size
+    assert drawn.stdout == f"{first}: 64 x 64 png, {size:,} bytes, seed 7\n"
+    assert first.read_bytes().startswith(b"\x89PNG")
+    again = call(*drawing, "--json")
+    assert json.loads(again.stdout)
+    assert again.stderr.startswith(f"{folder / PICTURES[model_id]}-2.png: 64 x 64 png")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"{PICTURES[model_id]}-{number}.png" for number in (1, 2)
+    ]
+
+
+def test_a_picture_without_a_place_is_not_paid_for(local: Kit, tmp_path: Path) -> None:
+    """The message says how to get it. A folder that cannot be made is found before, too."""
+    before = local.local.requests().get("InvokeModel", 0)
+    drawing = ("--model", "amazon.nova-canvas-v1:0", "A cat")
+    assert "give --out DIR to write it into a folder" in call(*drawing, code=3).stderr
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert "Nothing was asked" in call(*drawing, "--out", str(file / "below"), code=3).stderr
+    text = ("--model", "amazon.nova-lite-v1:0", "A cat", "--out", str(tmp_path))
+    assert "make no pictures" in call(*text, code=3).stderr
+    assert local.local.requests().get("InvokeModel", 0) == before
+    whole = call(*drawing, "--json")
+    assert json.loads(whole.stdout)["images"]
+    assert "64 x 64 png" in whole.stderr
+
+
+def test_a_ratio_is_a_ratio(local: Kit, tmp_path: Path) -> None:
+    """To YAML, 16:9 is a number."""
+    ratio = ("--set", "aspect_ratio=16:9", "--out", str(tmp_path))
+    drawn = call("--model", "stability.sd3-5-large-v1:0", "A cat", *ratio)
+    assert ": 64 x 36 png, " in drawn.stdout
+
+
+def test_a_model_of_no_known_family_is_asked_by_converse_and_says_so(local: Kit) -> None:
+    before = local.local.requests().get("ConverseStream", 0)
+    result = call("--model", "us.xai.grok-4.7", "Say hello")
+    assert "Say hello" in result.stdout
+    note = "no family is known for us.xai.grok-4.7, so it is asked by Converse\n"
+    assert result.stderr.startswith(note)
+    assert local.local.requests()["ConverseStream"] == before + 1
+    assert note not in call("--model", "us.xai.grok-4.7", "Say hello", "--quiet").stderr
+
+
+def test_the_prices_of_a_config_count(local: Kit, tmp_path: Path) -> None:
+    """A single call costs twice the price of batch jobs. A throughput is paid by the hour."""
+    values = config_values(local)
+    values["prices"] = {"batch": {"input": 0.05, "output": 0}}
+    path = tmp_path / "tickets.yaml"
+    path.write_text(json.dumps(values))
+    result = call("--config", str(path), "--row", '{"body": "Hello"}')
+    tokens = re.match(r"tokens: (\d+) in", result.stderr)
+    assert tokens is not None
+    assert f"; ${int(tokens[1]) / 10_000:.4f}; " in result.stderr
+    arn = provision(local, CLAUDE_MODEL)
+    local.local.advance_clock(601)
+    assert "; paid by the hour; " in call("--model", arn, "Hello").stderr
 
 
 def test_a_refused_stream_falls_back_to_invoke_model(local: Kit, tmp_path: Path) -> None:
@@ -267,11 +364,19 @@ def test_a_row_is_sent_as_the_config_says(local: Kit, tmp_path: Path) -> None:
         ["--run", "s3://b/r", "--record", "x", "--key", "y"],
         ["--run", "s3://b/r", "--config", "c", "--row", "{}"],
         ["--config", "c"],
+        ["--chat"],
+        ["--chat", "--model", CLAUDE, "-"],
+        ["--chat", "--model", CLAUDE, "--json"],
+        ["--chat", "--model", CLAUDE, "--out", "pictures"],
+        ["--chat", "--run", "s3://b/r"],
+        ["--model", CLAUDE, "Hello", "--save", "chat.jsonl"],
+        ["--run", "s3://b/r", "--temperature", "0"],
+        ["--run", "s3://b/r", "--set", "seed=1"],
     ],
 )
 def test_options_that_do_not_go_together_are_refused(arguments: list[str]) -> None:
     """Before any call, because they contradict each other or are incomplete."""
-    assert "Error: " in call(*arguments, code=2).stderr
+    assert "error: " in call(*arguments, code=2).stderr.lower()
 
 
 def test_a_prompt_that_is_not_utf8_is_refused() -> None:
@@ -343,3 +448,20 @@ def test_control_c_ends_it_quietly(local: Kit) -> None:
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20) == (b"", b"")
     assert process.returncode == 130
+
+
+def test_the_output_that_the_docs_show_is_real(
+    local: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a picture and of an embedding, line by line."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "invoke.md").read_text("utf-8")
+    match = re.search(r"## Pictures.*?```bash\n(.*?)```\n\n```text\n(.*?)```", page, re.DOTALL)
+    assert match is not None
+    lines = [shlex.split(line) for line in match[1].splitlines()]
+    assert [line[:2] for line in lines] == [["bedrock-spark", "invoke"]] * 2
+    assert "".join(call(*line[2:]).stdout for line in lines) == match[2]
+
+
+def test_a_chat_without_a_question_says_so(local: Kit) -> None:
+    assert call("--model", CLAUDE, "--chat").stderr == "nothing was asked\n"

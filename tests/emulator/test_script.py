@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from bedrock_emulator import LocalBedrock
 from bedrock_emulator.answers.deterministic import DeterministicBackend
-from bedrock_emulator.answers.prompt import Prompt, Turn
+from bedrock_emulator.answers.prompt import Piece, Prompt, Turn
 from bedrock_emulator.answers.script import Answers, AnswerScript, read_answers
 from bedrock_emulator.errors import ServiceError
 
@@ -157,6 +157,21 @@ def test_a_delay_holds_for_calls_only(monkeypatch: pytest.MonkeyPatch) -> None:
         backend = rules.backend(DeterministicBackend(), {}, waits=waits)
         assert backend.complete("m", Prompt((Turn("user", "x"),))).text
         assert waited == [2.5] * waits
+
+
+def test_the_pieces_of_a_stream_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that somebody can end it. An answer without a stream does not wait."""
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    backend = script({"text": "a b", "piece_seconds": 0.5}).backend(
+        DeterministicBackend(), {}, waits=True
+    )
+    prompt = Prompt((Turn("user", "x"),))
+    assert backend.complete("m", prompt).text == "a b"
+    assert waited == []
+    pieces = backend.stream("m", prompt)
+    assert next(pieces) == Piece("text", "a ")
+    assert waited == [0.5]
 
 
 @pytest.mark.parametrize(

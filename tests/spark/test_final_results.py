@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from bedrock_spark import publication
 from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import PublishError
+from bedrock_spark.fanout import why_open
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report, gather
 from tests.spark_sessions import make_config
@@ -45,7 +45,7 @@ def finish(spark: SparkSession, pipeline: Pipeline, partial: bool | str = False)
 @pytest.fixture
 def jobs_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """The batch jobs of every shard have ended, and answered nothing."""
-    monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
+    monkeypatch.setattr(why_open, "count_unsettled", lambda *_: 0)
     monkeypatch.setattr(gather, "unsettled_shards", lambda *_: set())
 
 

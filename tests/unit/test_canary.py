@@ -373,6 +373,24 @@ def test_a_model_that_accepts_no_single_calls_is_an_error(
     assert read_tries(run.storage) == ()
 
 
+def test_what_was_answered_before_the_access_ended_is_counted_and_kept(
+    tmp_path: Path, model: Callable[..., Model], clock: FakeClock
+) -> None:
+    """It is paid for. However few records were refused, the canary has not passed."""
+    store = {"uri": str(tmp_path / "store")}
+    run = begin_run(tmp_path / "run", (5,), answers=store, max_error_share=0.5)
+    denied = aws_failure("AccessDeniedException", 403, "You don't have access to the model.")
+    model(run, lambda record_id: denied if record_id == "shard-00-3" else answer())
+    with pytest.raises(CanaryError, match="cannot be called on demand"):
+        ask_canary(run, shards_of((5,)), clock)
+    (tried,) = read_tries(run.storage)
+    assert (tried.asked, tried.answered, tried.refused, tried.is_denied) == (5, 4, 1, True)
+    assert (tried.input_tokens, tried.output_tokens) == (120, 28)
+    assert is_canary_due(run)
+    bodies = [line.body for line in first_records(run.storage, shards_of((5,)), 5)]
+    assert len(find_kept(run.config, run.aws, bodies, clock.now())) == 4
+
+
 def test_a_model_that_has_ended_is_not_asked_in_another_way(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from bedrock_spark import publication, run_models, submission
+from bedrock_spark import run_models, submission
 from bedrock_spark.aws.model_state import ModelState
 from bedrock_spark.check import check_config
 from bedrock_spark.costs.tokens import Tokens
@@ -30,7 +30,7 @@ from bedrock_spark.errors import (
     RunFolderError,
 )
 from bedrock_spark.fallback.rounds import Fallback, refuse_too_small
-from bedrock_spark.fanout import StepResult
+from bedrock_spark.fanout import StepResult, why_open
 from bedrock_spark.model_check import UsedModel
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline, stages
@@ -263,7 +263,7 @@ def test_only_final_results_are_published(
     prepare_by_hand(pipeline, 50)
     pipeline._fallback = cast("Fallback", SimpleNamespace(gave_up=gave_up, reason=None))
     published: list[str] = []
-    monkeypatch.setattr(publication, "count_unsettled", lambda *_: unsettled)
+    monkeypatch.setattr(why_open, "count_unsettled", lambda *_: unsettled)
     monkeypatch.setattr(publishing, "publish", lambda *_, **__: published.append(mode) or "there")
     shards = [
         ReconciledShard(unit="shard-0", rows=50, unanswered=unanswered, again_records=invalid)
@@ -340,7 +340,7 @@ def test_rows_that_a_later_stage_asks_are_not_asked_here(
         "open_fallback",
         lambda *_: nullcontext(SimpleNamespace(gave_up=False, reason=None, out_of_money=False)),
     )
-    monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
+    monkeypatch.setattr(why_open, "count_unsettled", lambda *_: 0)
     assert pipeline.run_all(SPARK).state == "unfinished"
     assert called == ["watch", "collect", "ask"]
     called.clear()
@@ -382,7 +382,7 @@ def test_results_that_a_later_stage_has_merged_into_are_left_alone(
     pipeline.keeps_published = keeps
     prepare_by_hand(pipeline, 5)
     written: list[str] = []
-    monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
+    monkeypatch.setattr(why_open, "count_unsettled", lambda *_: 0)
     monkeypatch.setattr(publishing, "published_at", lambda *_: there)
     monkeypatch.setattr(publishing, "publish", lambda *_, **__: written.append("x") or "there")
     assert pipeline.publish(SPARK, [ReconciledShard(unit="shard-0", rows=5)]) == "there"
@@ -400,7 +400,7 @@ def test_answers_that_cannot_be_kept_hide_neither_the_report_nor_the_budget(
     prepare_by_hand(pipeline, 5)
     spent: Any = SimpleNamespace(out_of_money=out_of_money, reason="it is spent", gave_up=True)
     pipeline._fallback = spent
-    monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
+    monkeypatch.setattr(why_open, "count_unsettled", lambda *_: 0)
 
     def refuse(*_: object) -> None:
         raise AnswerStoreError("the store is damaged")
@@ -450,7 +450,7 @@ def test_every_stage_that_holds_a_lease_waits_for_it_but_a_single_step(
     monkeypatch.setattr(stages, "open_fallback", opened)
     for module in (publishing, partial):
         monkeypatch.setattr(module, "publish", opened)
-    monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
+    monkeypatch.setattr(why_open, "count_unsettled", lambda *_: 0)
     unanswered = [ReconciledShard(unit="shard-0", rows=50, unanswered=3)]
     answered = [ReconciledShard(unit="shard-0", rows=50)]
     for stage in (

@@ -8,14 +8,16 @@ from typing import Any
 
 import click
 
-from bedrock_spark.cli.invoke.options import DEFAULT_MAX_TOKENS, AskOptions, check_options
+from bedrock_spark.cli.invoke.options import AskOptions, check_options
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.errors import ExitCode
 from bedrock_spark.families import FAMILIES
+from bedrock_spark.playground.options import DEFAULT_MAX_TOKENS
 
 
 @click.command(
     epilog="Examples: bedrock-spark invoke --model amazon.nova-lite-v1:0 'Hello'; bedrock-spark "
+    "invoke --model amazon.nova-lite-v1:0 --chat; bedrock-spark "
     'invoke --config tickets.yaml --row \'{"body": "My printer is on fire"}\''
 )
 @with_output_options(json_help="Print the whole answer as the model sent it.", json_type=Any)
@@ -35,6 +37,31 @@ from bedrock_spark.families import FAMILIES
     help="The model's family, if its id does not show it (docs/families.md).",
 )
 @click.option("--converse", is_flag=True, help="Call Converse, for any model.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another option of the request, such as top_p=0.9, seed=7 or width=512 "
+    "(docs/families.md).",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="Write the pictures of the answer into this folder; no file is overwritten.",
+)
+@click.option(
+    "--chat",
+    is_flag=True,
+    help="Keep a conversation: each line of the terminal or of stdin is a question.",
+)
+@click.option(
+    "--save",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Keep the chat in this file, and go on with the chat that is there.",
+)
 @click.option("--run", metavar="URI", help="Send a record of this prepared run: the first, or …")
 @click.option("--record", metavar="ID", help="… the one with this record id, or …")
 @click.option("--key", multiple=True, metavar="VALUE", help="… the one of the row with this key.")
@@ -54,18 +81,22 @@ def invoke(output: Output, shows_reasoning: bool | None, **arguments: Any) -> No
     """Ask a model one question and print the answer as it arrives.
 
     PROMPT is the question; - reads it from stdin. Without --run or --config it is sent to --model.
-    The answer is on stdout; its tokens and seconds are on stderr.
+    The answer is on stdout; its tokens, cost and seconds are on stderr.
     """
     from bedrock_spark.cli.invoke.ask import ask
+    from bedrock_spark.cli.invoke.chat import chat
 
     options = AskOptions(**arguments)
     check_options(options)
+    if options.chat and output.as_json:
+        raise click.UsageError("--json does not go with --chat")
     if options.prompt is not None:
         options = replace(options, prompt=_prompt(options.prompt))
     if shows_reasoning is None:
         shows_reasoning = sys.stderr.isatty() and not output.is_quiet
     output.begin_logging()
-    sys.exit(ask(options, output, shows_reasoning))
+    call = chat if options.chat else ask
+    sys.exit(call(options, output, shows_reasoning))
 
 
 def _prompt(argument: str) -> str:

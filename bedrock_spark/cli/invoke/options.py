@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
-# Below the limit of every text model, and enough for an answer that fits a terminal.
-DEFAULT_MAX_TOKENS = 2048
-_PROMPT_OPTIONS = ("prompt", "system", "max_tokens", "temperature", "family", "converse")
+# Options that build a body, and so do not go with a body that is there, by their words.
+_PROMPT_OPTIONS = {
+    **{name: f"--{name}" for name in ("system", "temperature", "family", "converse", "chat")},
+    "prompt": "PROMPT",
+    "max_tokens": "--max-tokens",
+    "overrides": "--set",
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,10 @@ class AskOptions:
     temperature: float | None = None
     family: str | None = None
     converse: bool = False
+    overrides: tuple[str, ...] = ()
+    out: str | None = None
+    chat: bool = False
+    save: str | None = None
     run: str | None = None
     record: str | None = None
     key: tuple[str, ...] = ()
@@ -41,15 +50,30 @@ def check_options(options: AskOptions) -> None:
         raise click.UsageError("--record and --key are two ways to name one record; give one")
     if options.run is None and (options.record is not None or options.key):
         raise click.UsageError("--record and --key go with --run")
+    if options.save is not None and not options.chat:
+        raise click.UsageError("--save goes with --chat")
     if options.run is None and options.config is None:
-        if options.prompt is None:
-            raise click.UsageError("give a PROMPT (- for stdin), or --run, or --config and --row")
-        if not options.model:
-            raise click.UsageError("a PROMPT needs a --model")
+        _check_prompt(options)
         return
-    stray = [name for name in _PROMPT_OPTIONS if getattr(options, name) not in (None, False)]
+    stray = [word for name, word in _PROMPT_OPTIONS.items() if _is_set(getattr(options, name))]
     if stray:
-        name = "PROMPT" if stray[0] == "prompt" else f"--{stray[0].replace('_', '-')}"
         raise click.UsageError(
-            f"{name} does not go with --run or --config, which already define the body"
+            f"{stray[0]} does not go with --run or --config, which already define the body"
         )
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and value is not False and value != ()
+
+
+def _check_prompt(options: AskOptions) -> None:
+    if options.prompt is None and not options.chat:
+        raise click.UsageError(
+            "give a PROMPT (- for stdin), or --chat, or --run, or --config and --row"
+        )
+    if not options.model:
+        raise click.UsageError(f"{'--chat' if options.chat else 'a PROMPT'} needs a --model")
+    if options.chat and options.prompt == "-":
+        raise click.UsageError("--chat reads its questions from stdin anyway; leave the - out")
+    if options.chat and options.out is not None:
+        raise click.UsageError("--out is for pictures, and a chat has none")

@@ -1,103 +1,134 @@
-"""Print an answer: its text on stdout as it arrives, everything about it on stderr."""
+"""Print an answer: its parts on stdout as they arrive, everything about it on stderr."""
 
 from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import click
-import msgspec
 
-from bedrock_spark.cli.invoke.question import Question
-from bedrock_spark.clock import Clock
-from bedrock_spark.families import Answer
-from bedrock_spark.families.base import read_answer
+from bedrock_spark.cli.invoke.pictures import PicturePlace
+from bedrock_spark.costs.tokens import small_dollars
+from bedrock_spark.families.base import decode_output
 from bedrock_spark.page.short_values import shortened
+from bedrock_spark.playground.asking import Question
+from bedrock_spark.playground.embeddings import Vector
+from bedrock_spark.playground.events import (
+    Ended,
+    PictureMade,
+    Piece,
+    ReasoningPiece,
+    TextPiece,
+    ToolCallBegun,
+    ToolInputPiece,
+    VectorMade,
+)
 
 # Control characters, except newline and tab: an answer must not change the terminal.
 _CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")})
+_SHOWN_NUMBERS = 4
 
 
 class AnswerPrinter:
-    """Prints one answer, and then its tokens and seconds."""
+    """Prints one answer, and then what is known about it."""
 
-    def __init__(self, question: Question, clock: Clock, shows_reasoning: bool) -> None:
+    def __init__(self, question: Question, place: PicturePlace, shows_reasoning: bool) -> None:
         self._question = question
-        self._clock = clock
+        self._place = place
         self._shows_reasoning = shows_reasoning
-        self._asked_at = clock.now()
-        self._first_at: float | None = None
-        self._kind: str | None = None
+        self._kind: type[Piece] | None = None
         self._is_line_open = False
-        self._stop_reason: str | None = None
-        self._tokens: dict[str, int] = {}
+        self._has_shown = False
 
-    def show(self, piece: Answer) -> None:
-        """Print one piece of the answer."""
-        self._remember(piece)
-        for kind in ("reasoning", "text", "tool_input"):
-            text = getattr(piece, kind)
-            if not text:
-                continue
-            self._first_at = self._first_at or self._clock.now()
-            if kind != "reasoning" or self._shows_reasoning:
-                self._print(kind, text)
-
-    def show_json(self, output: bytes) -> None:
-        """Print a whole answer in the model's own format."""
-        self._remember(self._read(output))
-        click.echo(output.decode())
-
-    def show_whole(self, output: bytes) -> None:
-        """Print an answer that was not streamed: its text, or else its JSON, shortened."""
-        answer = self._read(output)
-        if answer.text or answer.tool_input:
-            self.show(answer)
+    def show(self, piece: Piece) -> None:
+        """Print one piece of the answer. Raises StorageError if a picture cannot be written."""
+        if isinstance(piece, ReasoningPiece):
+            if self._shows_reasoning:
+                self._print(piece, piece.text)
             return
-        self._remember(answer)
-        shown = shortened(msgspec.json.decode(output))
-        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        self._has_shown = True
+        if isinstance(piece, TextPiece | ToolInputPiece):
+            self._print(piece, piece.text)
+        elif isinstance(piece, ToolCallBegun):
+            self.end_line()
+            if piece.name is not None:
+                click.echo(click.style(f"calls {_printable(piece.name)} with", dim=True), err=True)
+        elif isinstance(piece, VectorMade):
+            click.echo(_words_of(piece.vector))
+        elif isinstance(piece, PictureMade):
+            self._place.show(self._question.model.id, piece.picture)
+
+    def finish(self, end: Ended) -> None:
+        """End the answer. If nothing of it could be shown, print it as JSON, shortened."""
+        self.end_line()
+        if not self._has_shown and not end.is_streamed:
+            shown = shortened(decode_output(end.output))
+            click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
 
     def end_line(self) -> None:
         """End a line that is not complete, so that the next output begins on a new line."""
         if self._is_line_open:
-            click.echo(err=self._kind == "reasoning")
+            click.echo(err=self._kind is ReasoningPiece)
             self._is_line_open = False
 
-    def summarize(self) -> None:
-        """Print the record id, the tokens, the stop reason and the seconds, as far as known."""
-        self.end_line()
-        tokens = [f"{count:,} {direction}" for direction, count in self._tokens.items()]
-        seconds = f"{self._clock.now() - self._asked_at:.1f} s"
-        if self._first_at is not None:
-            seconds = (
-                f"first piece after {self._first_at - self._asked_at:.1f} s, all after {seconds}"
-            )
+    def summarize(self, end: Ended, *more: str) -> None:
+        """Print the record id, the tokens, the stop reason, the cost and the seconds.
+
+        more: further facts
+        """
         record = self._question.record_id
         facts = [
             *([f"record {record}"] if record else []),
-            *([f"tokens: {', '.join(tokens)}"] if tokens else []),
-            *([self._stop_reason] if self._stop_reason else []),
-            seconds,
+            *tokens_facts(end),
+            *([_printable(end.answer.stop_reason)] if end.answer.stop_reason else []),
+            *self._cost(end),
+            _seconds(end),
+            *more,
         ]
         click.echo(click.style("; ".join(facts), dim=True), err=True)
 
-    def _read(self, output: bytes) -> Answer:
-        return read_answer(output, self._question.family)
+    def _cost(self, end: Ended) -> list[str]:
+        if end.cost is not None:
+            return [small_dollars(end.cost)]
+        return ["paid by the hour"] if self._question.price.is_by_hour else []
 
-    def _remember(self, piece: Answer) -> None:
-        self._stop_reason = piece.stop_reason or self._stop_reason
-        for direction, count in (("in", piece.input_tokens), ("out", piece.output_tokens)):
-            if count is not None:
-                self._tokens[direction] = count
-
-    def _print(self, kind: str, text: str) -> None:
-        if kind != self._kind:
+    def _print(self, piece: Piece, text: str) -> None:
+        if type(piece) is not self._kind:
             self.end_line()
-        self._kind = kind
-        is_reasoning = kind == "reasoning"
+        self._kind = type(piece)
+        is_reasoning = isinstance(piece, ReasoningPiece)
         if (sys.stderr if is_reasoning else sys.stdout).isatty():
-            text = text.translate(_CONTROLS)
+            text = _printable(text)
+        if not text:
+            return
         shown = click.style(text, dim=True) if is_reasoning else text
         click.echo(shown, nl=False, err=is_reasoning)
         self._is_line_open = not text.endswith("\n")
+
+
+def tokens_facts(end: Ended) -> list[str]:
+    """Return the tokens in words, in a list of its own; [] if none are counted."""
+    counts: dict[str, Any] = {"in": end.answer.input_tokens, "out": end.answer.output_tokens}
+    known = [f"{count:,} {way}" for way, count in counts.items() if count is not None]
+    return [f"tokens: {', '.join(known)}"] if known else []
+
+
+def _seconds(end: Ended) -> str:
+    seconds = f"{end.timing.all:.1f} s"
+    if end.timing.first is None or not end.is_streamed:
+        return seconds
+    return f"first piece after {end.timing.first:.1f} s, all after {seconds}"
+
+
+def _words_of(vector: Vector) -> str:
+    """Return `embedding: 1,024 numbers (float), norm 1.0000: 0.0123, -0.0456, …`."""
+    numbers = ", ".join(f"{number:.4g}" for number in vector.numbers[:_SHOWN_NUMBERS])
+    more = ", …" if len(vector.numbers) > _SHOWN_NUMBERS else ""
+    unit = "bits" if vector.is_packed else "numbers"
+    norm = "" if vector.is_packed else f", norm {vector.norm:.4f}"
+    return f"embedding: {vector.length:,} {unit} ({vector.type}){norm}: {numbers}{more}"
+
+
+def _printable(text: str) -> str:
+    return text.translate(_CONTROLS)

@@ -1,35 +1,36 @@
 """The question of `bedrock-spark invoke`: a prompt, a record of a run, or a row for a config.
 
-The family of the model builds the body of a prompt. A record is sent as it is in its shard, byte
-for byte, and a row as prepare would render it.
+The family of the model builds the body of a prompt, or Converse if no family is known. A record is
+sent as it is in its shard, byte for byte, and a row as prepare would render it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.aws.model_family import hides_family, served_family
+from bedrock_spark.aws.model_family import (
+    ServedModel,
+    hides_family,
+    served_family,
+    served_model,
+)
 from bedrock_spark.browse.keys import id_of_key
 from bedrock_spark.check import check_config
-from bedrock_spark.cli.invoke.options import DEFAULT_MAX_TOKENS, AskOptions
+from bedrock_spark.cli.invoke.options import AskOptions
 from bedrock_spark.cli.runs import prepared_run
 from bedrock_spark.clock import Clock
-from bedrock_spark.config import ModelConfig, RequestConfig
+from bedrock_spark.config import ModelConfig
+from bedrock_spark.config.load import with_overrides
 from bedrock_spark.errors import ConfigError, RunFolderError
-from bedrock_spark.families import (
-    Family,
-    bare_model_id,
-    family_by_name,
-    family_of,
-    family_of_model,
-)
+from bedrock_spark.families import family_by_name, family_of, family_of_model
 from bedrock_spark.families.request_body import body_template, check_columns
+from bedrock_spark.playground.asking import Question
+from bedrock_spark.playground.conversation import Conversation, build_body, chat_model
+from bedrock_spark.playground.prices import config_price, list_price
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.records import find_record, first_records
 from bedrock_spark.run_folder.run import Run
@@ -37,17 +38,6 @@ from bedrock_spark.shards.lines import ShardLine
 from bedrock_spark.templates.body_template import RowRejected
 
 _REGION_OF_ARN = re.compile(r"arn:aws[^:]*:bedrock:([a-z0-9-]+):")
-
-
-@dataclass(frozen=True)
-class Question:
-    """One body, its model, and the Region and endpoint of the model."""
-
-    model_id: str
-    family: Family
-    body: bytes
-    aws: AwsSettings
-    record_id: str | None = None
 
 
 def question_of(options: AskOptions, clock: Clock) -> Question:
@@ -59,30 +49,39 @@ def question_of(options: AskOptions, clock: Clock) -> Question:
     return _of_prompt(options, clock)
 
 
+def conversation_of(options: AskOptions, clock: Clock) -> tuple[Conversation, Question]:
+    """Return an empty conversation with the model of the command line, and a question for it.
+
+    The question has the model, its place and its price, and no body yet. Raises ConfigError.
+    """
+    model, aws = _model_for_prompt(options, clock)
+    model = chat_model(model)
+    conversation = Conversation(model, _request_options(options))
+    return conversation, Question(model, b"{}", aws, list_price(model, aws))
+
+
 def _of_prompt(options: AskOptions, clock: Clock) -> Question:
-    assert options.model is not None
+    model, aws = _model_for_prompt(options, clock)
+    body = build_body(model, options.prompt or "", _request_options(options))
+    return Question(model, body, aws, list_price(model, aws))
+
+
+def _model_for_prompt(options: AskOptions, clock: Clock) -> tuple[ServedModel, AwsSettings]:
+    model_id = options.model or ""
     aws = _aws_settings(options, AwsSettings())
-    family = _family_for_prompt(options, options.model, aws, clock)
-    is_text = family.read_chunk is not None
-    request = RequestConfig(
-        prompt=options.prompt,
-        system=options.system,
-        max_tokens=options.max_tokens or (DEFAULT_MAX_TOKENS if is_text else None),
-        temperature=options.temperature,
-    )
-    body = family.build(request, bare_model_id(options.model))
-    return Question(options.model, family, msgspec.json.encode(body), aws)
-
-
-def _family_for_prompt(
-    options: AskOptions, model_id: str, aws: AwsSettings, clock: Clock
-) -> Family:
     if options.converse or options.family is not None:
-        return family_by_name("converse" if options.converse else str(options.family))
+        family = family_by_name("converse" if options.converse else str(options.family))
+        return ServedModel(model_id, family, model_id), aws
     try:
-        return served_family(aws, model_id, clock)
+        return served_model(aws, model_id, clock), aws
     except ConfigError as exc:
         raise ConfigError(f"{exc}; name it with --family, or use --converse") from None
+
+
+def _request_options(options: AskOptions) -> dict[str, Any]:
+    """Return the options of the request: those with a name of their own, and --set."""
+    named = {name: getattr(options, name) for name in ("system", "max_tokens", "temperature")}
+    return {**named, **with_overrides({}, options.overrides)}
 
 
 def _of_record(options: AskOptions, run_uri: str, clock: Clock) -> Question:
@@ -93,7 +92,9 @@ def _of_record(options: AskOptions, run_uri: str, clock: Clock) -> Question:
     if options.model is not None:
         _check_same_family(options.model, config.model, aws, clock)
     model_id = options.model or config.model.id
-    return Question(model_id, family_of(config), record.body, aws, record.recordId)
+    model = ServedModel(model_id, family_of(config), model_id)
+    price = config_price(config, model, aws)
+    return Question(model, record.body, aws, price, record.recordId)
 
 
 def _record(options: AskOptions, run: Run, manifest: RunManifest) -> ShardLine:
@@ -139,7 +140,9 @@ def _of_row(options: AskOptions, config_path: str, clock: Clock) -> Question:
         body = template.render(row)
     except RowRejected as exc:
         raise ConfigError(f"--row: {exc}") from None
-    return Question(options.model or config.model.id, family_of(config), body, aws)
+    model_id = options.model or config.model.id
+    served = ServedModel(model_id, family_of(config), model_id)
+    return Question(served, body, aws, config_price(config, served, aws))
 
 
 def _row(text: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from bedrock_spark.outputs.outcomes import OK
 from bedrock_spark.run_folder import layout
-from bedrock_spark.spark.parquet import ParquetFile, open_results_file
+from bedrock_spark.spark.parquet import ParquetFile, new_results_file
 from bedrock_spark.spark.result_schema import ResultColumns
 from bedrock_spark.storage import Storage
 
@@ -67,7 +67,7 @@ class DeadLetters:
             return
         rows = batch.select(self._names(batch.schema)).filter(is_dead)
         if self._file is None:
-            self._file = open_results_file(self._storage, self._key, rows.schema, self._prefix)
+            self._file = new_results_file(self._storage, self._key, rows.schema, self._prefix)
         self._file.write(rows)
 
     @property

@@ -29,7 +29,6 @@ from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.lookup_task import LookupTask
 from bedrock_spark.spark.prepare.refused_rows import reasons_of, refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning
-from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.shard_files import RejectSink, ShardSink
 from bedrock_spark.spark.prepare.source import reading
 from bedrock_spark.spark.prepare.table import open_table
@@ -67,8 +66,6 @@ def rehearse(
                 lambda buckets: RehearsalTask(config, columns, storage, aws, buckets, ""),
             )
             size = repartitioning.estimate_size()
-            if size.records:
-                refuse_sample(rows, table.template.columns, config, aws)
             lookup = Lookup(
                 *(config, columns, storage, aws, rows, "", (clock or SystemClock()).now()),
                 RehearsalLookupTask,

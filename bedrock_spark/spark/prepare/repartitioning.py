@@ -14,6 +14,8 @@ from bedrock_spark.config import Config
 from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.shards.plan import SourceSize, plan_buckets
+from bedrock_spark.spark.at_once import actions_at_once
+from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, shuffles_of, with_ids
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
@@ -43,17 +45,27 @@ class Repartitioning:
     task: Callable[[int], PrepareTask]
 
     def estimate_size(self) -> SourceSize:
-        """Estimate the size of all records. Raises PlanError if there is none.
+        """Estimate the size of all records; count the rows and check the first bodies meanwhile.
 
-        Of another run, there may be none: no row has the wanted outcomes.
+        Each of the three is a small Spark action, which leaves cores idle.
+
+        Raises PlanError if there is no record, and ConfigError if the model would refuse the
+        bodies. Of another run, there may be no record: no row has the wanted outcomes.
         """
         template = body_template(self.config)
-        template = with_object_sizes(template, self.rows, self.aws)
-        size = estimate_size(self.rows, template, self.columns.kept)
+        with actions_at_once(self.rows.sparkSession) as actions:
+            rows = actions.begin(self.rows.count)
+            checked = actions.begin(
+                refuse_sample, self.rows, template.columns, self.config, self.aws
+            )
+            template = with_object_sizes(template, self.rows, self.aws)
+            size = estimate_size(self.rows, template, self.columns.kept, rows.result)
         if size.records == 0 and self.config.source.run is None:
             where = self.config.source.where
             what = "has no rows" if where is None else f"has no row for which {where} is true"
             raise PlanError(f"source: {what}, so there is nothing to ask")
+        if size.records:
+            checked.result()
         return size
 
     def write_buckets(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 
@@ -44,15 +44,21 @@ _SAMPLE_OBJECT_ROWS = 100
 _ROW_BITS = 33
 
 
-def estimate_size(df: DataFrame, template: BodyTemplate, kept: Sequence[str]) -> SourceSize:
+def estimate_size(
+    df: DataFrame,
+    template: BodyTemplate,
+    kept: Sequence[str],
+    count: Callable[[], int] | None = None,
+) -> SourceSize:
     """Count the rows and estimate their lines from the first few. Runs up to two Spark actions.
 
     kept: the columns that are kept for the results: their bytes in memory are estimated, too
+    count: returns the number of rows, which is counted elsewhere meanwhile
     A line is estimated as fixed bytes + raw length * r, where r is the JSON length over the raw
     length of the rows for which both are known.
     """
     sample = _lengths(df, template.columns, kept).take(_SAMPLE_ROWS)
-    rows = df.count() if len(sample) == _SAMPLE_ROWS else len(sample)
+    rows = (count or df.count)() if len(sample) == _SAMPLE_ROWS else len(sample)
     measured = [(raw, as_json) for raw, as_json, _ in sample if as_json is not None]
     row_bytes = [_ID_BYTES + of_row for _, _, of_row in sample if of_row is not None]
     json_ratio = sum(j for _, j in measured) / max(1, sum(r for r, _ in measured))

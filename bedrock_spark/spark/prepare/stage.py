@@ -49,7 +49,6 @@ from bedrock_spark.spark.keep.copy import check_copy
 from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.refused_rows import refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
-from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.source import reading
 from bedrock_spark.spark.prepare.table import open_table
 from bedrock_spark.spark.prepare.task import PrepareTask
@@ -121,8 +120,6 @@ def _prepare(
             lambda buckets: PrepareTask(config, columns, storage, aws, buckets, prepare_id),
         )
         size = repartitioning.estimate_size()
-        if size.records:
-            refuse_sample(rows, table.template.columns, config, run.aws)
         run = begin_run(_with_lineage(run, table.derived_from))
         on_begin(run)
         lookup = Lookup(*(config, columns, storage, aws), rows, prepare_id, clock.now())

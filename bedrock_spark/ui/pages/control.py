@@ -12,7 +12,7 @@ from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.fanout import check_reachable
 from bedrock_spark.page.words import counted
-from bedrock_spark.ui.control import going_on, refuse_stage, stopping
+from bedrock_spark.ui.control import config_of, going_on, refuse_stage, stopping
 from bedrock_spark.ui.current import require_control, run_argument, ui_settings
 from bedrock_spark.ui.looks import Reading
 from bedrock_spark.ui.operations import GOING_ON, STOPPING
@@ -58,7 +58,7 @@ def go_on() -> str:
         uri=uri,
         title=f"Go on with the run {reading.run.run_id}?",
         sentences=[*_what_going_on_does(reading)],
-        command="bedrock-spark submit CONFIG",
+        command=f"bedrock-spark submit {config_of(uri, ui_settings())}",
         refusal=_why_not(uri, reading),
         button="Go on with the batch jobs",
         button_class="first",

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, jsonify, render_template, request, url_for
+from flask import Blueprint, render_template, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from bedrock_spark.browse.run_index import ShownRun
-from bedrock_spark.clock import iso_time
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.page.templating import style
 from bedrock_spark.run_folder.stages_file import stages_below
 from bedrock_spark.ui.current import run_argument, ui_settings
-from bedrock_spark.ui.run_view import RunView, digest_of, view_of
+from bedrock_spark.ui.live import GOES_ON, RESTS, LivePage
+from bedrock_spark.ui.run_view import view_of
 from bedrock_spark.ui.settings import Kind
 from bedrock_spark.ui.shared import shared
 
@@ -33,39 +34,19 @@ class _Stage:
 def show() -> str:
     """Show a run, or the stages below a folder."""
     uri = run_argument()
-    names = stages_below(uri, ui_settings().aws)
-    if names is not None:
-        return _show_stages(uri, names)
     view = _view(uri)
     if view is None:
         return render_template("run/opening.html", uri=uri, up=_up(uri))
-    return render_template(
-        "run.html",
-        uri=uri,
-        up=_up(uri),
-        view=view,
-        read_at=_second(view),
-        digest_of=digest_of,
-    )
+    return render_template("run.html", uri=uri, up=_up(uri), view=view)
 
 
 @page.get("/run/now")
 def now() -> AnyResponse:
-    """Return the parts of the page that have changed, to the script of the page.
-
-    have: the digest of each part that the browser has, as `name:digest` with commas between
-    """
+    """Return the parts of the page that have changed, to the script of the page."""
     view = _view(run_argument())
     if view is None:
         raise ConfigError("the run is being read")
-    pairs = (each.partition(":") for each in request.args.get("have", "").split(","))
-    have = {name: digest for name, _, digest in pairs}
-    return jsonify(
-        parts=view.changed(have),
-        goes_on=view.goes_on,
-        title=view.title,
-        read_at=_second(view),
-    )
+    return view.news()
 
 
 @page.get("/run/report.css")
@@ -74,31 +55,30 @@ def report_style() -> AnyResponse:
     return AnyResponse(str(style("report.css")), mimetype="text/css")
 
 
-def _view(uri: str) -> RunView | None:
+def _view(uri: str) -> LivePage | None:
     """Return the page of a run; None if its first reading takes longer than a user waits."""
+    names = stages_below(uri, ui_settings().aws)
+    if names is not None:
+        return _view_of_stages(uri, names)
     reading = shared().looks.soon(uri)
     return None if reading is None else view_of(uri, reading, shared())
 
 
-def _second(view: RunView) -> str:
-    """Return when the run was read: 14:05:03 UTC."""
-    return f"{(iso_time(view.read_at) or '')[11:19]} UTC"
-
-
-def _show_stages(uri: str, names: tuple[str, ...]) -> str:
+def _view_of_stages(uri: str, names: tuple[str, ...]) -> LivePage:
     index = shared().index_of(uri)
     stages = [_Stage(name, index.one(name)) for name in names]
     runs = [stage.shown.run for stage in stages if stage.shown is not None]
     known = [run.cost for run in runs if run.cost is not None]
-    return render_template(
-        "stages.html",
+    goes_on = any(stage.shown is not None and stage.shown.goes_on for stage in stages)
+    part = render_template(
+        "run/stages.html",
         uri=uri,
-        up=_up(uri),
         stages=stages,
         done=sum(run.state == "done" for run in runs),
         cost=sum(known) if known and len(known) == len(runs) else None,
-        goes_on=any(stage.shown is not None and stage.shown.goes_on for stage in stages),
     )
+    seconds = GOES_ON if goes_on else RESTS
+    return LivePage(uri, {"stages": Markup(part)}, seconds, ui_settings().clock.now())
 
 
 def _up(uri: str) -> str:

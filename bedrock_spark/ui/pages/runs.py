@@ -6,10 +6,12 @@ from functools import partial
 from typing import Any, cast
 
 from flask import Blueprint, Flask, redirect, render_template, request, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from bedrock_spark.browse.run_index import ORDERS, RunsQuery
-from bedrock_spark.ui.current import number_argument, ui_settings
+from bedrock_spark.ui.current import argument, number_argument, ui_settings
+from bedrock_spark.ui.live import GOES_ON, RESTS, LivePage
 from bedrock_spark.ui.pages import control, jobs, records, run
 from bedrock_spark.ui.settings import Kind
 from bedrock_spark.ui.shared import share, shared
@@ -19,6 +21,8 @@ page.record_once(lambda state: share(cast("Flask", state.app)))
 for below in (run.page, jobs.page, records.page, control.page):
     page.register_blueprint(below)
 
+# After how many seconds the list is asked for again while folders are read.
+_SOON = 1
 # The states in the order in which a user looks for them.
 STATES = {
     "begun": "it has a run folder, and no command has ended yet",
@@ -42,23 +46,47 @@ def show() -> str | AnyResponse:
         return redirect(url_for("runs.show", prefix=place.name))
     if not prefix and place is not None and place.kind is Kind.RUN:
         return redirect(url_for("runs.run.show", uri=place.name))
-    query = RunsQuery(
+    if not prefix and place is not None and place.kind is Kind.CONFIG:
+        return redirect(url_for("rows.show", config=place.name))
+    query = _query()
+    return render_template(
+        "runs.html",
+        prefix=prefix,
+        query=query,
+        view=_view(prefix, query) if prefix else None,
+        states=STATES,
+        orders=ORDERS,
+    )
+
+
+@page.get("/runs/now")
+def now() -> AnyResponse:
+    """Return the list of runs if it has changed, to the script of the page."""
+    return _view(argument("prefix"), _query()).news()
+
+
+def _query() -> RunsQuery:
+    return RunsQuery(
         text=request.args.get("text", "").strip(),
         state=request.args.get("state", ""),
         order=request.args.get("sort") or ORDERS[0],
         page=number_argument("page", 1),
     )
-    found = shared().index_of(prefix).page(query) if prefix else None
-    return render_template(
-        "runs.html",
+
+
+def _view(prefix: str, query: RunsQuery) -> LivePage:
+    found = shared().index_of(prefix).page(query)
+    part = render_template(
+        "run/list.html",
         prefix=prefix,
-        query=query,
         found=found,
-        states=STATES,
-        orders=ORDERS,
         short=partial(_below, prefix),
         page_url=partial(_page_url, prefix, query),
     )
+    is_due = not found.is_complete and found.problem is None
+    goes_on = any(shown.goes_on for shown in found.runs)
+    seconds = _SOON if is_due else GOES_ON if goes_on else RESTS
+    return LivePage("Runs", {"list": Markup(part)}, seconds, ui_settings().clock.now())
 
 
 def _below(prefix: str, run_uri: str) -> str:

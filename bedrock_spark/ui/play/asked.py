@@ -15,7 +15,8 @@ from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import bare_model_id
 from bedrock_spark.families.turns import Turn
 from bedrock_spark.playground.catalogue import EMBEDDING, TABS
-from bedrock_spark.playground.conversation import DEFAULT_MAX_TOKENS, build_body
+from bedrock_spark.playground.conversation import build_body
+from bedrock_spark.playground.options import DEFAULT_MAX_TOKENS
 from bedrock_spark.playground.parameters import option_of, parameters_of
 from bedrock_spark.starter.from_request import TriedRequest
 

@@ -1,10 +1,10 @@
-// Asks which parts of the page of a run have changed, and replaces these.
+// Asks which parts of a page have changed, and replaces these (ui/live.py).
 const root = document.getElementById("live");
 const said = document.getElementById("live-said");
 const state = document.getElementById("live-state");
-const SECONDS = { goesOn: 5, rests: 30, hidden: 60 };
+const HIDDEN_SECONDS = 60;
 const SCROLLED = "[tabindex='0']";
-let goesOn = root.dataset.goesOn === "yes";
+let seconds = Number(root.dataset.seconds);
 let failures = 0;
 let timer = 0;
 
@@ -53,13 +53,12 @@ async function look() {
   }
   if (news.title !== said.textContent && said.textContent) document.title = `${news.title} · bedrock-spark`;
   said.textContent = news.title;
-  goesOn = news.goes_on;
+  seconds = news.seconds;
   return news.read_at;
 }
 
 function pause() {
-  if (document.hidden) return SECONDS.hidden;
-  return goesOn ? SECONDS.goesOn : SECONDS.rests;
+  return document.hidden ? Math.max(seconds, HIDDEN_SECONDS) : seconds;
 }
 
 async function again() {

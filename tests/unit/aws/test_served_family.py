@@ -95,10 +95,14 @@ def test_a_served_model_has_its_base(bedrock: Any, canned: Canned, clock: FakeCl
     """A throughput's is the model that it serves, which has the prices and options."""
     plain = served_model(AWS, CLAUDE_MODEL, clock)
     assert (plain.base, plain.family.name, plain.note) == (CLAUDE_MODEL, "anthropic", None)
-    canned(bedrock, throughput("amazon.nova-lite-v1:0"))
+    of_profile = 200, {"models": [{"modelArn": foundation(CLAUDE_MODEL)}]}
+    canned(bedrock, throughput("amazon.nova-lite-v1:0"), of_profile)
     bought = served_model(AWS, PROVISIONED, clock)
     assert (bought.id, bought.base) == (PROVISIONED, foundation("amazon.nova-lite-v1:0"))
     assert (bought.family.name, bought.note) == ("nova", None)
+    profile = served_model(AWS, PROFILE, clock)
+    assert (profile.id, profile.base) == (PROFILE, foundation(CLAUDE_MODEL))
+    assert (profile.family.name, profile.note) == ("anthropic", None)
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,22 @@ def test_a_run_that_goes_on_has_its_jobs_as_they_are_now(tmp_path: Path) -> None
     assert "of 12 that are allowed" in text_of(render(look.report))
 
 
+def test_a_report_that_is_behind_its_jobs_is_made_again(tmp_path: Path) -> None:
+    """Its process was killed before it could write one."""
+    run, clock = finished_run(tmp_path), FakeClock()
+    submit_job(run, clock.now())
+    Reporter(clock).write(run, Ending("unfinished", "batch"))
+    clock.sleep(60)
+    end_job(run, clock.now())
+    look = look_at(run, clock)
+    assert not look.goes_on
+    assert look.report["jobs"] == {"Completed": 1}
+    Reporter(clock).write(run, Ending("unfinished", "batch"))
+    last = json.loads(run.storage.read(layout.REPORT_FILE))
+    clock.sleep(60)
+    assert look_at(run, clock).report == last
+
+
 @pytest.mark.parametrize(
     ("targets", "allowed"),
     [

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -378,3 +379,11 @@ def test_a_source_that_contradicts_itself_is_refused(source: dict[str, Any], sai
     """The message says what to leave out or to change."""
     with pytest.raises(ConfigError, match=re.escape(said)):
         parse_config({**config_values("s3://my-bucket/runs/tickets"), "source": source})
+
+
+@pytest.mark.parametrize("text", ["16:9", "1:1", "9:21", '"16:9"'])
+def test_a_ratio_of_sides_needs_no_quotation_marks(text: str) -> None:
+    """To YAML, 16:9 without them is the whole number 969."""
+    ratio = yaml.safe_load(text)
+    request = {"prompt": "{{ x }}", "aspect_ratio": ratio}
+    assert make_config(request=request).request.aspect_ratio == text.strip('"')

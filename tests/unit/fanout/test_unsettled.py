@@ -10,7 +10,7 @@ from tests.unit.fake_run import FakeRun
 
 
 def unsettled(fake: FakeRun) -> int:
-    return count_unsettled(fake.run, fake.manifest, Ledger(fake.run.storage).load())
+    return count_unsettled(fake.run.config, fake.manifest, Ledger(fake.run.storage).load())
 
 
 def test_shards_are_unsettled_until_they_need_no_more_jobs(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -16,7 +17,7 @@ from bedrock_spark.check import list_prices
 from bedrock_spark.config import Config
 from bedrock_spark.config.shown import compared_config
 from bedrock_spark.errors import ConfigError, ExitCode, OtherPlanError
-from bedrock_spark.planning import Plan, agreement
+from bedrock_spark.planning import Plan, agreement, make
 from bedrock_spark.planning.agreement import Agreement, agreement_on, read_plan, write_plan
 from bedrock_spark.planning.basis import basis_of, content_digest
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard, SourceState
@@ -170,13 +171,12 @@ def plan_again(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = PLAN.cost
     assert cost is not None
 
-    def made(run: Run, prepared: Prepared, *_: object) -> Plan:
+    def made(run: Run, prepared: Prepared, *_: object, **__: object) -> Plan:
         found = planned(run.config, made_of[0])
         return found.model_copy(update={"cost": cost.model_copy(update={"high": Decimal(2)})})
 
     made_of: list[RunManifest] = []
     monkeypatch.setattr(agreement, "make_plan", made)
-    monkeypatch.setattr(agreement, "ask_models", lambda run: ())
     monkeypatch.setattr(agreement, "prepared_of", lambda run, found: made_of.append(found))
 
 
@@ -189,6 +189,28 @@ def test_other_shards_are_refused_by_their_numbers(name: str, tmp_path: Path) ->
     found, said = OTHERS[name]
     lines = refused(lambda: kept.check_manifest(run, found, 0.0))
     assert lines == [*said, "cost: at most $0.1988 then, at most $2.00 now"]
+
+
+def test_what_differs_is_found_without_a_call_to_aws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer would only be shown, and a call that fails would hide the difference."""
+
+    def called(*_: object) -> None:
+        raise AssertionError("AWS is asked")
+
+    for name in ("quotas_client", "read_job_quota", "count_tokens"):
+        monkeypatch.setattr(make, name, called)
+    monkeypatch.setattr(make, "first_records", lambda *_: [])
+    run = run_of(tmp_path)
+    twice = replace(MANIFEST, rows=302, shards=(*SHARDS, shard(2), shard(3, 50)))
+    lines = refused(
+        lambda: Agreement(planned(run.config), "plan.json").check_manifest(run, twice, 0)
+    )
+    assert lines[:2] == ["rows: 152 then, 302 now", "records: 150 then, 300 now"]
+    cost = re.fullmatch(r"cost: at most \$([\d.]+) then, at most \$([\d.]+) now", lines[-1])
+    assert cost is not None
+    assert float(cost[2]) > float(cost[1])
 
 
 def test_other_files_with_the_same_requests_are_what_was_agreed(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def test_a_picture_and_a_vector_have_no_limit_of_tokens() -> None:
     [
         ({"dimensions": 8}, "request.dimensions: models of the family anthropic do not take it"),
         ({"temperature": "4711-secret"}, "request.temperature: Input should be a valid number"),
-        ({"temprature": 1}, "request.temprature: Extra inputs are not permitted"),
+        ({"temprature": 1}, "temprature: is no option of a question; there are system, max_tokens"),
+        ({"prompt": "4711-secret"}, "prompt: is no option of a question"),
     ],
 )
 def test_a_wrong_option_is_named_without_its_value(options: dict[str, Any], message: str) -> None:

@@ -36,6 +36,15 @@ def test_the_list_price_is_that_of_a_call_on_demand() -> None:
     assert list_price(served("nobody.model-v1:0"), AWS) == CallPrice()
 
 
+def test_a_profile_has_the_price_of_its_model_and_a_custom_model_has_none() -> None:
+    """What a custom model costs on demand is not in the list."""
+    arn = "arn:aws:bedrock:us-east-1:123456789012:{}/abcdefghijkl"
+    base = f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}"
+    profile = served(arn.format("application-inference-profile"), base)
+    assert list_price(profile, AWS).tokens == list_price(served(), AWS).tokens
+    assert list_price(served(arn.format("custom-model/imported"), base), AWS) == CallPrice()
+
+
 def test_provisioned_throughput_is_paid_by_the_hour() -> None:
     """Its calls have no price, whatever its model is."""
     model = served(PROVISIONED, NOVA)

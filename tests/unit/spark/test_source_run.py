@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +13,44 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import SourceConfig, parse_config
 from bedrock_spark.errors import OtherRunError, SourceError
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.report import Report
 from bedrock_spark.report.build import write_report
 from bedrock_spark.report.values import DONE, HELD, all_outcomes
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.fallback_end import note_fallback_ended
+from bedrock_spark.run_folder.ledger import Job, Ledger
+from bedrock_spark.run_folder.ledger.events import Seen, Submitted, Submitting
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
+from bedrock_spark.run_folder.published import WRITING, Publication, Publications
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced, open_run
 from bedrock_spark.run_folder.source_run import DerivedFrom
 from bedrock_spark.spark.prepare.stage import _with_lineage
 from bedrock_spark.spark.source_run import open_rows
-from tests.unit.fakes import FakeClock, config_values
+from tests.unit.fakes import CLAUDE, FakeClock, config_values
 
 UNIT = "shard-00000-00"
 
 
-def collected(folder: Path, unanswered: int) -> Run:
-    """Return a run of ten rows, of which three are not ok."""
-    values = {**config_values(str(folder)), "source": {"key": ["id"]}}
+def collected(folder: Path, unanswered: int, records: int = 5, **sections: Any) -> Run:
+    """Return a run whose shard is too small for a batch job, of which three rows are not ok."""
+    values = {**config_values(str(folder)), "source": {"key": ["id"]}, **sections}
     run = begin_run(open_run(parse_config(values), FakeClock(1_000.0)))
-    manifest = RunManifest(run.run_id, 10, "`id` BIGINT", (Shard(UNIT, 10, 10, "x"),), ())
+    manifest = RunManifest(run.run_id, 10, "`id` BIGINT", (Shard(UNIT, records, 10, "x"),), ())
     commit_manifest(run.storage, manifest)
-    counts = {"ok": 7, "error": 3}
-    shard = ReconciledShard(unit=UNIT, rows=10, outcomes=counts, unanswered=unanswered)
-    run.storage.write(layout.reconciliation_key(UNIT), shard.to_json())
+    put_reconciliation(run, unanswered)
     return run
+
+
+def put_reconciliation(run: Run, unanswered: int, jobs: Sequence[Job] = ()) -> None:
+    shard = ReconciledShard(
+        unit=UNIT,
+        rows=10,
+        outcomes={"ok": 7, "error": 3},
+        unanswered=unanswered,
+        jobs_known=jobs_digest(jobs),
+    )
+    run.storage.write(layout.reconciliation_key(UNIT), shard.to_json())
 
 
 def report_on(run: Run, state: str, unanswered: int) -> None:
@@ -51,39 +66,62 @@ def report_on(run: Run, state: str, unanswered: int) -> None:
     )
 
 
+def rows_of(run: Run, outcome: Any) -> int:
+    source = SourceConfig(run=run.storage.uri, outcome=outcome)
+    return len(open_rows(source, AwsSettings(), FakeClock(2_000.0)).reconciled)
+
+
+FALLBACK: dict[str, Any] = {"fallback": {"model_id": CLAUDE}}
+
+
 @pytest.mark.parametrize(
-    ("state", "unanswered", "is_open"),
-    [
-        # Killed after collect, before it wrote the report: the fallback may still ask three rows.
-        (None, 3, True),
-        (None, 0, False),
-        ("damaged", 3, True),
-        (HELD, 3, True),
-        (HELD, 0, False),
-        (DONE, 3, False),
-    ],
+    ("sections", "unanswered", "is_open"),
+    [(FALLBACK, 3, True), (FALLBACK, 0, False), ({}, 3, False)],
 )
+@pytest.mark.parametrize("state", [None, "damaged", HELD, DONE])
 def test_rows_that_may_still_be_answered_are_refused(
-    tmp_path: Path, state: str | None, unanswered: int, is_open: bool
+    tmp_path: Path, sections: dict[str, Any], unanswered: int, is_open: bool, state: str | None
 ) -> None:
-    """Whether or not there is a report. Its answers may be read."""
-    run = collected(tmp_path / "first", unanswered)
+    """Whatever the report says: it may be older than the answers. Its answers may be read."""
+    run = collected(tmp_path / "first", unanswered, **sections)
     if state == "damaged":
         run.storage.write(layout.REPORT_FILE, b"{")
     elif state is not None:
         report_on(run, state, unanswered)
-
-    def rows(outcome: Any) -> int:
-        source = SourceConfig(run=str(tmp_path / "first"), outcome=outcome)
-        return len(open_rows(source, AwsSettings(), FakeClock(2_000.0)).reconciled)
-
-    assert rows("ok") == 1
+    assert rows_of(run, "ok") == 1
     for outcome in ("error", "all", ["ok", "missing"]):
         if is_open:
-            with pytest.raises(SourceError, match="it may still ask 3 of its rows"):
-                rows(outcome)
+            with pytest.raises(SourceError, match="the fallback may still answer 3 rows, so rows"):
+                rows_of(run, outcome)
         else:
-            assert rows(outcome) == 1
+            assert rows_of(run, outcome) == 1
+
+
+def test_rows_are_not_asked_again_once_the_fallback_gave_up_or_rows_were_appended(
+    tmp_path: Path,
+) -> None:
+    """Then no answer comes any more."""
+    run = collected(tmp_path / "ended", 3, **FALLBACK)
+    note_fallback_ended(run.storage, "its rounds are used up", 1_500.0)
+    assert rows_of(run, "error") == 1
+    run = collected(tmp_path / "appended", 3, **FALLBACK)
+    Publications(run.storage).note("table", Publication("append", WRITING, "f"))
+    assert rows_of(run, "error") == 1
+
+
+def test_rows_whose_jobs_are_not_over_or_not_collected_are_refused(tmp_path: Path) -> None:
+    """An answer that was paid for may be in the output that no collect has read."""
+    run = collected(tmp_path / "first", 0, records=20)
+    with pytest.raises(SourceError, match="1 shard has an active batch job or waits for one"):
+        rows_of(run, "error")
+    ledger = Ledger(run.storage)
+    ledger.replay()
+    seen = Seen("n", "arn", "Completed", None, (20, 20, 20, 0), 3.0, times=(1.0, 3.0))
+    ledger.append([Submitting(UNIT, 1, "n", "t", 1.0), Submitted("n", "arn", 1.0), seen])
+    with pytest.raises(SourceError, match="1 of its shards have batch output that is not"):
+        rows_of(run, "error")
+    put_reconciliation(run, 0, list(ledger.replay().values()))
+    assert rows_of(run, "error") == 1
 
 
 def test_a_prepare_of_rows_that_have_changed_is_noticed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.ui import control as work_of
 from bedrock_spark.ui.operations import GOING_ON, STOPPING, Operation, Operations
 from bedrock_spark.ui.pages import control as pages
+from bedrock_spark.ui.settings import Kind, Place, UiSettings
 from tests.unit.browse.finished_run import finished_run
 from tests.unit.browse.test_page import submit_job
-from tests.unit.fakes import FakeClock
+from tests.unit.fakes import FakeClock, config_values
 from tests.unit.ui.conftest import ClientOf
 
 LONG = 30.0  # no test waits so long: it is the end of a test that fails
@@ -122,7 +124,7 @@ def test_two_clicks_do_it_once(
     assert sum(t.name == f"go on {uri}" for t in threading.enumerate()) == 1
     page = page_of(client, "/run", run)
     assert "This page goes on with the run" in page
-    assert 'data-goes-on="yes"' in page
+    assert 'data-seconds="5"' in page
     assert client.post("/run/leave", data={"uri": uri}).status_code == 303
     assert operation.is_over
     assert "this page has left it" in page_of(client, "/run", run)
@@ -178,3 +180,16 @@ def test_a_stage_is_left_to_the_command(tmp_path: Path, client_of: ClientOf) -> 
     page = page_of(client_of(), "/run", made)
     assert "one stage of several" in page
     assert "Go on with the batch jobs" not in page
+
+
+def test_the_command_names_the_config_of_the_command_line(run: Run, tmp_path: Path) -> None:
+    """If the run is its run."""
+    values = {**config_values(), "run_uri": run.storage.uri}
+    path = tmp_path / "tickets.yaml"
+    path.write_text(json.dumps(values))
+    settings = UiSettings(Place(str(path), Kind.CONFIG))
+    assert work_of.config_of(run.storage.uri, settings) == str(path)
+    assert work_of.config_of("s3://bucket/another", settings) == "CONFIG"
+    assert work_of.config_of(run.storage.uri, UiSettings()) == "CONFIG"
+    path.write_text("run_uri: [")
+    assert work_of.config_of(run.storage.uri, settings) == "CONFIG"

@@ -8,6 +8,8 @@ from pathlib import Path
 from bedrock_spark.browse.run_index import ORDERS
 from bedrock_spark.page.words import number
 from bedrock_spark.report.values import STATES as REPORT_STATES
+from bedrock_spark.run_folder.lease import Lease
+from bedrock_spark.storage import LocalStorage
 from bedrock_spark.ui.pages.runs import STATES
 from bedrock_spark.ui.settings import Kind, Place
 from tests.unit.browse.test_run_index import write_run
@@ -72,3 +74,26 @@ def test_numbers_of_a_run_are_those_of_its_report(client_of: ClientOf, tmp_path:
     page = client_of().get("/", query_string={"prefix": str(tmp_path)}).text
     for text in (number(12_345), "97.2 %", "$3.5000", "failed", "model-0"):
         assert text in page
+
+
+def test_the_list_stays_up_to_date(client_of: ClientOf, tmp_path: Path) -> None:
+    """A browser gets it again only if it has changed, and by the query of its page."""
+    for each in range(3):
+        write_run(tmp_path / f"r{each}", each, state="done")
+    clock = FakeClock()
+    client = client_of(clock=clock)
+    query = {"prefix": str(tmp_path), "sort": "name"}
+    page = client.get("/", query_string=query).text
+    (live,) = re.findall(r'data-live="([^"]*)"', page)
+    (digest,) = re.findall(r'data-digest="([^"]*)"', page)
+    address = f"{live.replace('&amp;', '&')}&have=list:{digest}"
+    assert client.get(address).json["parts"] == {}
+    write_run(tmp_path / "a", 9)
+    clock.sleep(60)
+    news = client.get(address).json
+    assert runs_on(news["parts"]["list"]["html"]) == ["a", "r0", "r1", "r2"]
+    assert news["seconds"] == 30
+    with Lease(LocalStorage(str(tmp_path / "r1")), clock):
+        news = client.get(address).json
+    assert news["seconds"] == 5
+    assert "goes on" in news["parts"]["list"]["html"]
