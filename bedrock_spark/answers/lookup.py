@@ -1,8 +1,8 @@
 """Look up what was asked among the kept answers of a range of hashes.
 
 Memory holds the hashes of the range, 16 bytes an answer, and bounded numbers of row groups and of
-small files. A hash only finds candidates: the digest of the request decides. Of several answers to
-one request, the newest counts.
+small files. A hash only finds candidates: the digest of the request decides. Of several answers,
+the one with the best outcome counts, then that of the first model, then the newest.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Rules:
 
     contexts: those in which the run may ask, the best first
     oldest: in microseconds since the epoch; older answers do not count
-    outcomes: those that count
+    outcomes: those that count, the best first
     """
 
     contexts: tuple[bytes, ...]
@@ -88,7 +88,7 @@ class Rules:
 class _Candidates:
     """Answers that count, body by body, for each body in the order in which they are tried.
 
-    That is the order of contexts, and then the newest first.
+    That is the order of outcomes, then of contexts, and then the newest first.
     """
 
     bodies: npt.NDArray[np.int64]
@@ -219,7 +219,8 @@ class KeptAnswers:
         places = self._places[np.repeat(starts, counts) + offsets]
         sha256 = body_sha256(known.tolist())
         digests = [pa.array(request_digests(sha256, context)) for context in rules.contexts]
-        kept: list[tuple[npt.NDArray[np.int64], ...]] = [(np.zeros(0, np.int64),) * 4]
+        kept: list[tuple[npt.NDArray[np.int64], ...]] = [(np.zeros(0, np.int64),) * 5]
+        outcomes = pa.array(rules.outcomes)
         for opened, group, rows, which in self._by_group(places):
             table = self._read(opened, group, _NARROW).take(pa.array(rows))
             own, own_places = bodies[which], places[which]
@@ -227,14 +228,15 @@ class KeptAnswers:
             ages = -_times(table)
             is_same = context < len(digests)
             is_new = ages <= -rules.oldest
-            is_usable = pc.is_in(table.column(OUTCOME).cast(pa.string()), pa.array(rules.outcomes))
-            counts_here = is_same & is_new & is_usable.to_numpy()
+            rank = pc.fill_null(pc.index_in(table.column(OUTCOME).cast(pa.string()), outcomes), -1)
+            ranks = rank.to_numpy().astype(np.int64)
+            counts_here = is_same & is_new & (ranks >= 0)
             why[own[is_same & ~is_new]] = REASONS.index(TOO_OLD)
             why[own[is_same & is_new & ~counts_here]] = REASONS.index(NOT_ACCEPTED)
-            columns = own, own_places, context, ages
+            columns = own, own_places, ranks, context, ages
             kept.append(tuple(column[counts_here] for column in columns))
-        own, own_places, context, ages = map(np.concatenate, zip(*kept, strict=True))
-        order = np.lexsort((ages, context, own))
+        own, own_places, ranks, context, ages = map(np.concatenate, zip(*kept, strict=True))
+        order = np.lexsort((ages, context, ranks, own))
         return _Candidates(own[order], own_places[order])
 
     def _answers(self, places: npt.NDArray[np.int64]) -> pa.Table:

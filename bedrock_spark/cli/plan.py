@@ -198,6 +198,8 @@ def _end(found: Plan, path: str, out: str | None, display: Display) -> int:
     values = found.model_dump(mode="json")
     if found.refusals:
         first = found.refusals[0]
+        if out is not None:
+            display.note(f"{out} is not written: if there is a plan, it is an older one")
         return display.fail_with(ExitCode(first.exit_code), first.message, values)
     if out is not None:
         write_plan(found, out)

@@ -39,6 +39,7 @@ from bedrock_spark.families import converse_reason
 from bedrock_spark.prices import ModelPrices, RunPrices, prices_of_run
 from bedrock_spark.prices.run_prices import Find
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.code_digest import code_digest
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
 from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
@@ -359,7 +360,7 @@ def _describe(run: Run) -> bytes:
         "region": run.aws.region,
         "account": run.account,
         "config": run.config.model_dump(mode="json"),
-        "digests": config_digests(run.config),
+        "digests": config_digests(run.config) | {"code": code_digest()},
         "versions": versions_here(),
         "derived_from": _lineage(run),
     }

@@ -55,6 +55,11 @@ export class Side {
       ),
     );
     if (before) select.value = before;
+    this.#chooseFirst();
+  }
+
+  #chooseFirst() {
+    const select = this.part("model");
     if (!select.value) select.value = select.querySelector("option:not(:disabled)")?.value ?? "";
   }
 
@@ -68,6 +73,10 @@ export class Side {
     this.model = null;
     this.bodies = [];
     this.#edit(false, false);
+    const written = this.part("id").value.trim();
+    // A list that shows another model than the one that is asked would mislead.
+    if (written) this.part("model").value = written;
+    else this.#chooseFirst();
     if (!this.id) return;
     const values = { model: this.id, tab: this.form.tab, converse: this.#converse ? "1" : "0" };
     await this.#try(async () => {

@@ -70,6 +70,21 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str | None, str | N
         "a",
         None,
     ),
+    "an older one that is ok, and a newer one that is not": (
+        [answer("q", "whole", at=1), answer("q", "cut", at=2, outcome="truncated")],
+        {"outcomes": ("ok", "truncated")},
+        "whole",
+        None,
+    ),
+    "one that is ok of the fallback, and one that is not of the model": (
+        [
+            answer("q", "cut", at=2, outcome="truncated"),
+            answer("q", "whole", at=1, context=ELSEWHERE),
+        ],
+        {"contexts": (HERE, ELSEWHERE), "outcomes": ("ok", "truncated")},
+        "whole",
+        None,
+    ),
     "refused by the run": ([answer("q", "a")], {"refused": ["a"]}, None, lookup.NOT_ACCEPTED),
     "the newest refused, an older one not": (
         [answer("q", "good", at=1), answer("q", "bad", at=2)],
