@@ -16,6 +16,7 @@ class PreviewOptions:
 
     rows: how many; where: a condition of Spark SQL on the columns, which chooses them
     max_cost: dollars; concurrency: calls at a time
+    named: what notes call the rows; None for the first rows, or those of `where`
     limit_name: what messages call the limit
     has_prompts: whether the bodies are kept; has_whole: whether the whole is estimated
     """
@@ -27,8 +28,15 @@ class PreviewOptions:
     has_prompts: bool = False
     has_whole: bool = True
     limit_name: str = "--max-cost"
+    named: str | None = None
 
     @property
     def choice(self) -> RowChoice:
         """Return which rows are asked."""
         return RowChoice(self.rows, self.where)
+
+    @property
+    def rows_name(self) -> str:
+        """Return what notes call the rows."""
+        where = "the rows for which --where is true" if self.where else "the first rows"
+        return self.named or where

@@ -24,7 +24,7 @@ def previewed(
     is_asked = any(row.is_paid for row in rows)
     has_price = side.prices.of_canary is not None or side.prices.image is not None
     parse = side.config.results.parse
-    whole = whole_of_side(side, source, options, paid) if options.has_whole else None
+    whole = whole_of_side(side, source, paid) if options.has_whole else None
     return Previewed(
         config=side.name,
         model_id=side.model_id,
@@ -41,9 +41,7 @@ def previewed(
     )
 
 
-def whole_of_side(
-    side: Side, source: PreviewRows, options: PreviewOptions, paid: Sequence[AnsweredRow]
-) -> Whole | None:
+def whole_of_side(side: Side, source: PreviewRows, paid: Sequence[AnsweredRow]) -> Whole | None:
     """Return the whole; None if no row was answered."""
     asked = [
         (line.line_bytes, row)
@@ -53,7 +51,6 @@ def whole_of_side(
     ]
     if not asked:
         return None
-
     size = source.size(side.config)
     return whole_of(side.config, size, asked, side.prices)
 
@@ -83,5 +80,4 @@ def notes_of(
             "fallback: a run would refuse it"
         )
     elif whole is not None:
-        rows = "the rows for which --where is true" if options.where else "the first rows"
-        yield f"the whole is like {rows} only if its other rows are"
+        yield f"the whole is like {options.rows_name} only if its other rows are"

@@ -50,7 +50,7 @@ def summary_rows(preview: Preview) -> Iterator[tuple[str, str]]:
         cost = "not known" if each.cost is None else small_dollars(each.cost)
         yield "paid", f"{cost}: {each.input_tokens:,} tokens in, {each.output_tokens:,} out"
         if each.whole is not None:
-            yield "the whole", _whole(each.whole)
+            yield "the whole", whole_line(each.whole)
         for note in each.notes:
             yield "note", note
     if preview.same is not None:
@@ -59,7 +59,8 @@ def summary_rows(preview: Preview) -> Iterator[tuple[str, str]]:
         yield "same", f"{preview.same:,} of {answered:,} answered rows have the same answer by both"
 
 
-def _whole(whole: Whole) -> str:
+def whole_line(whole: Whole) -> str:
+    """Return what a run of the whole source would cost, in a sentence."""
     rows = f"{whole.records:,} rows"
     if whole.cost is None:
         return f"{rows}; the cost is not known"

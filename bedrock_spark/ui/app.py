@@ -17,16 +17,17 @@ from bedrock_spark.page import words
 from bedrock_spark.page.templating import style
 from bedrock_spark.ui.current import KEY, NotAllowedError, ui_settings, wants_json
 from bedrock_spark.ui.guard import guard
-from bedrock_spark.ui.pages import compare, playground, runs
+from bedrock_spark.ui.pages import compare, playground, rows, runs
 from bedrock_spark.ui.settings import UiSettings
 
 logger = logging.getLogger(__name__)
 # The blueprints, one a page. A page is in the navigation if it is also there.
-PAGES: tuple[Blueprint, ...] = (runs.page, playground.page, compare.page)
+PAGES: tuple[Blueprint, ...] = (runs.page, playground.page, rows.page, compare.page)
 # The links at the top of each page: the endpoint, and its name.
 NAVIGATION = (
     ("runs.show", "Runs"),
     ("playground.show", "Playground"),
+    ("rows.show", "Rows"),
     ("compare.show", "Compare"),
 )
 # A picture or a document in a request of the playground; see limits.py for what models take.

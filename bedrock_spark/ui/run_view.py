@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
 
-from flask import render_template
+from flask import render_template, url_for
 from markupsafe import Markup
 
 from bedrock_spark.browse.errors import Group, errors_in_report
 from bedrock_spark.browse.jobs import JobsPage, jobs_page
-from bedrock_spark.outputs.outcomes import MISSING, UNFOUND
+from bedrock_spark.browse.row_filter import WITHOUT_REASON, ErrorGroup
 from bedrock_spark.page import sections_of
 from bedrock_spark.page.words import outcome_sentence
 from bedrock_spark.ui.control import config_of, is_stage
@@ -94,13 +93,10 @@ def _control(run_uri: str, reading: Reading, shared: Shared) -> Markup:
 
 def _records_of(run_uri: str, group: Group) -> str:
     """Return the address of the records of a group of errors."""
-    query = {"uri": run_uri}
-    if group.outcome in (MISSING, UNFOUND):
-        query["outcome"] = group.outcome
-    else:
-        code = "-" if group.code is None else group.code
-        query["error"] = f"{group.outcome} {code} {group.message}"
-    return f"/run/records?{urlencode(query)}"
+    if group.outcome in WITHOUT_REASON:
+        return url_for("runs.records.show", uri=run_uri, outcome=group.outcome)
+    error = ErrorGroup(group.outcome, group.code, group.message).text
+    return url_for("runs.records.show", uri=run_uri, error=error)
 
 
 def _render(name: str, **values: Any) -> Markup:

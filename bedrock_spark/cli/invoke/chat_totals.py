@@ -42,12 +42,12 @@ class Totals:
 
     @property
     def words(self) -> str:
-        """Return `in all: 3 answers, 120 tokens in, 80 out, $0.0003`, and what is not in it."""
+        """Return `in all: 3 answers, tokens: 120 in, 80 out, $0.0003`, and what is not in it."""
         answers = _answers(self.answers)
         cost = f", {small_dollars(self.cost)}" if self.unpriced < self.answers else ""
         unknown = max(self.uncounted, self.unpriced if cost else 0)
         more = f", without {_answers(unknown)} whose use is not known" if unknown else ""
-        return f"in all: {answers}, {self.given:,} tokens in, {self.made:,} out{cost}{more}"
+        return f"in all: {answers}, tokens: {self.given:,} in, {self.made:,} out{cost}{more}"
 
 
 def _answers(number: int) -> str:

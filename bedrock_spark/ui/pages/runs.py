@@ -46,6 +46,8 @@ def show() -> str | AnyResponse:
         return redirect(url_for("runs.show", prefix=place.name))
     if not prefix and place is not None and place.kind is Kind.RUN:
         return redirect(url_for("runs.run.show", uri=place.name))
+    if not prefix and place is not None and place.kind is Kind.CONFIG:
+        return redirect(url_for("rows.show", config=place.name))
     query = _query()
     return render_template(
         "runs.html",

@@ -55,7 +55,13 @@ export class Side {
       ),
     );
     if (before) select.value = before;
-    if (!select.value) select.value = select.querySelector("option:not(:disabled)")?.value ?? "";
+    this.#chooseFirst();
+  }
+
+  #chooseFirst() {
+    const select = this.part("model");
+    const serves = select.value && !select.selectedOptions[0].disabled;
+    if (!serves) select.value = select.querySelector("option:not(:disabled)")?.value ?? "";
   }
 
   #choose() {
@@ -68,6 +74,10 @@ export class Side {
     this.model = null;
     this.bodies = [];
     this.#edit(false, false);
+    const written = this.part("id").value.trim();
+    // A list that shows another model than the one that is asked would mislead.
+    if (written) this.part("model").value = written;
+    else this.#chooseFirst();
     if (!this.id) return;
     const values = { model: this.id, tab: this.form.tab, converse: this.#converse ? "1" : "0" };
     await this.#try(async () => {

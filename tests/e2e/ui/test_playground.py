@@ -20,6 +20,8 @@ from bedrock_spark.check import check_config
 from tests.browser import PHONE, SCREEN
 from tests.e2e.ui.checks import Watched, check_as_it_is, check_page, open_page
 from tests.e2e.ui.conftest import Serve
+from tests.emulator.openai_stub import asking, serving
+from tests.emulator.test_openai_streaming import Stub, delta
 
 pytestmark = pytest.mark.long
 
@@ -243,3 +245,25 @@ def test_without_the_option_no_call_is_made(
     expect(page.locator("#a-config")).to_have_value(re.compile("{{ text }}"))
     assert watched.errors == []
     page.context.close()
+
+
+def test_pieces_appear_as_they_come_and_stop_ends_the_call(browser: Browser, serve: Serve) -> None:
+    """The model waits in the middle of its answer; after Stop, its server sees the end, too."""
+    with serving(Stub()) as model, asking(model) as kit:
+        model.script = [delta(content="Alpha "), None, *[delta(content="Beta ")] * 50]
+        model.script.append("until the client has gone")
+        address = serve("--allow-calls", "--endpoint-url", kit.local.endpoint_url)
+        watched = opened(browser, address, "text")
+        page = watched.page
+        page.fill("#question", "Count")
+        expect(page.locator("#price")).to_contain_text("call")
+        page.click("#send")
+        text = page.locator("[data-side=a] .turn .text")
+        expect(text).to_have_text("Alpha ")
+        page.click("#stop")
+        expect(page.locator("[data-side=a] .result")).to_have_text("Stopped")
+        expect(text).to_have_text("Alpha ")
+        model.go_on.set()
+        assert model.hung_up.wait(30)
+        assert watched.errors == []
+        page.context.close()

@@ -1,21 +1,30 @@
-"""A run in Chromium: gone on with, watched to its end, stopped; its jobs and what they wrote."""
+"""A run in Chromium: gone on with, watched to its end, stopped; its jobs and what they wrote.
+
+With BEDROCK_SPARK_PICTURES=docs/pictures, the picture of docs/ui.md is written there.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.report import Ending
+from bedrock_spark.run_folder import layout
 from tests.browser import SCREEN
 from tests.e2e.kill_points import BUCKET, config_of, write_run
 from tests.e2e.ui.checks import check_as_it_is, check_page, open_page
 from tests.e2e.ui.conftest import Serve
+from tests.unit.browse.finished_run import finished_run
+from tests.unit.page.reports import FAILED, HOSTILE, report_json
 
 pytestmark = pytest.mark.long
 
@@ -44,6 +53,46 @@ def local(bedrock: Callable[..., LocalBedrock], monkeypatch: pytest.MonkeyPatch)
 
 def served(serve: Serve, local: LocalBedrock) -> str:
     return serve(f"s3://{BUCKET}/runs/", "--allow-control", "--endpoint-url", local.endpoint_url)
+
+
+def picture(page: Page) -> None:
+    """Write a picture for the docs, if that is asked for."""
+    folder = os.environ.get("BEDROCK_SPARK_PICTURES")
+    if folder:
+        page.set_viewport_size({"width": 1_000, "height": 1_250})
+        page.screenshot(path=Path(folder) / "run.png")
+        page.set_viewport_size({"width": SCREEN, "height": 844})
+
+
+def upload_finished_run(local: LocalBedrock, folder: Path, uri: str) -> None:
+    """Write a run that is done, and in which everything happened, to a bucket of its own."""
+    folder = folder / uri.rpartition("/")[2]
+    run = finished_run(folder)
+    report = report_json(uri, ending=Ending("done", "publish", at=FAILED.at))
+    of_run = {"run_id": run.run_id, "jobs": {}}  # this folder has no ledger
+    (folder / layout.REPORT_FILE).write_text(json.dumps({**report, **of_run}))
+    (folder / layout.RECONCILIATION_FILE).write_bytes(b"")
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    client = local.client("s3")
+    client.create_bucket(Bucket=bucket)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            key = f"{prefix}/{path.relative_to(folder).as_posix()}"
+            client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+
+
+def test_the_page_of_a_finished_run(
+    browser: Browser, serve: Serve, bedrock: Callable[..., LocalBedrock], tmp_path: Path
+) -> None:
+    """With all of its sections; texts of rows are texts."""
+    local, uri = bedrock(), "s3://my-bucket/runs/tickets"
+    upload_finished_run(local, tmp_path, uri)
+    address = serve(uri, "--endpoint-url", local.endpoint_url)
+    check_page(browser, address, f"/run?uri={quote(uri)}")
+    watched = open_page(browser, address)
+    assert HOSTILE in watched.page.inner_text("[data-part=errors]")
+    assert watched.errors == []
+    picture(watched.page)
 
 
 def test_a_run_is_watched_to_its_end(browser: Browser, serve: Serve, local: LocalBedrock) -> None:

@@ -21,19 +21,19 @@ def ended(given: int | None, made: int | None, cost: str | None) -> Ended:
 @pytest.mark.parametrize(
     ("ends", "unknown", "words"),
     [
-        ([], 0, "in all: 0 answers, 0 tokens in, 0 out"),
-        ([ended(1_200, 30, "1.5")], 0, "in all: 1 answer, 1,200 tokens in, 30 out, $1.50"),
-        ([ended(1, 2, None)], 0, "in all: 1 answer, 1 tokens in, 2 out"),
+        ([], 0, "in all: 0 answers, tokens: 0 in, 0 out"),
+        ([ended(1_200, 30, "1.5")], 0, "in all: 1 answer, tokens: 1,200 in, 30 out, $1.50"),
+        ([ended(1, 2, None)], 0, "in all: 1 answer, tokens: 1 in, 2 out"),
         (
             [ended(1, 2, "0.5"), ended(3, 4, None)],
             0,
-            "in all: 2 answers, 4 tokens in, 6 out, $0.5000, without 1 answer whose use is not "
+            "in all: 2 answers, tokens: 4 in, 6 out, $0.5000, without 1 answer whose use is not "
             "known",
         ),
         (
             [ended(None, None, None)],
             2,
-            "in all: 3 answers, 0 tokens in, 0 out, without 3 answers whose use is not known",
+            "in all: 3 answers, tokens: 0 in, 0 out, without 3 answers whose use is not known",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import threading
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask.testing import FlaskClient
 
+from bedrock_spark.browse.row_filter import ErrorGroup
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.report import Ending, Reporter
 from bedrock_spark.run_folder import layout
@@ -159,11 +161,13 @@ def test_errors_lead_to_their_records(client: FlaskClient, run: Run, clock: Fake
     page = page_of(client, "/run", run)
     assert HOSTILE not in page
     assert "&lt;script&gt;alert" in page
-    links = [part.split('"')[0].replace("&amp;", "&") for part in page.split('href="')[1:]]
+    links = [html.unescape(part.split('"')[0]) for part in page.split('href="')[1:]]
     queries = [parse_qs(urlsplit(link).query) for link in links if "/run/records" in link]
     assert {"uri": [run.storage.uri], "error": [f"error 400 {reason.message}"]} in queries
     assert {"uri": [run.storage.uri], "outcome": ["missing"]} in queries
     assert "Asking again does not help" in page
+    (error,) = (query["error"][0] for query in queries if "error" in query)
+    assert ErrorGroup.of(error) == ErrorGroup("error", 400, reason.message)
 
 
 def test_jobs_are_filtered_on_the_server(client: FlaskClient, run: Run) -> None:

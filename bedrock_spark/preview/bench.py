@@ -1,0 +1,314 @@
+"""A config at work: some rows of its source, asked again and again while its prompt changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.clock import Clock
+from bedrock_spark.config import Config
+from bedrock_spark.config.row_choice import RowChoice
+from bedrock_spark.costs.tokens import max_answer_tokens
+from bedrock_spark.errors import BedrockSparkError, ConfigError
+from bedrock_spark.preview.asking import ask_sides, estimated
+from bedrock_spark.preview.draft import Draft, Fields, read_draft
+from bedrock_spark.preview.estimate import estimate, most_of
+from bedrock_spark.preview.history import Asked, History
+from bedrock_spark.preview.memory import AnswerMemory, request_id
+from bedrock_spark.preview.options import PreviewOptions
+from bedrock_spark.preview.rows import PreviewRows, use_rows
+from bedrock_spark.preview.sides import Side, side_of
+from bedrock_spark.preview.summary import notes_of, whole_of_side
+from bedrock_spark.preview.values import AnsweredRow, Estimate, Whole
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Returns a session for a config.
+OpenSpark = Callable[[Config], "SparkSession"]
+
+
+@dataclass(frozen=True)
+class View:
+    """The rows as the config of now renders them.
+
+    draft: the config that they are rendered by; side: its rows; rows: all their columns
+    new: what it costs to ask the rows without an answer; again: to ask all rows again
+    most: of a row, by its number; None if its price is not known
+    tokens: in, of each body
+    """
+
+    draft: Draft
+    side: Side
+    rows: PreviewRows
+    choice: RowChoice
+    new: Estimate
+    again: Estimate
+    most: dict[int, Decimal | None]
+    tokens: dict[bytes, int]
+
+
+class StoppedError(Exception):
+    """The asking was stopped: what was not asked yet is not asked."""
+
+
+@dataclass
+class Bench:
+    """One config and its rows. Safe for the threads of a server.
+
+    aws: the Region and the endpoint, if the config names none
+    asks_service: whether the service may count the tokens of requests, which is free
+    draft: the config with its changes; typed: what the fields hold, valid or not
+    error: why the rows or the changes cannot be shown
+    reason: why Spark reads the rows; None if it does not
+    """
+
+    name: str
+    aws: AwsSettings
+    clock: Clock
+    open_spark: OpenSpark
+    asks_service: bool
+    choice: RowChoice
+    draft: Draft = field(init=False)
+    typed: Fields = field(init=False)
+    view: View | None = None
+    error: BedrockSparkError | None = None
+    reason: str | None = None
+    history: History = field(default_factory=History)
+    memory: AnswerMemory = field(default_factory=AnswerMemory)
+    paid: Decimal = Decimal()
+    whole: Whole | None = None
+    _worker: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="rows")
+    )
+    _work: Future[None] = field(init=False)
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _changing: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Read the config. Raises ConfigError if it is not valid."""
+        self.draft = read_draft(self.name)
+        self.typed = self.draft.fields
+        self._begin()
+
+    @property
+    def is_reading(self) -> bool:
+        """Tell whether the rows are being read or rendered."""
+        return not self._work.done()
+
+    @property
+    def is_asking(self) -> bool:
+        """Tell whether rows are being asked."""
+        return self._asking.locked()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the rows are there; return whether they are, or cannot be.
+
+        Raises what is no error of this package, and what nobody expected.
+        """
+        try:
+            self._work.result(seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def choose(self, choice: RowChoice) -> None:
+        """Read other rows. The answers of the ones before are remembered, and not shown."""
+        with self._changing:
+            if choice != self.choice:
+                self._refuse_while_asking()
+                self.choice, self.view, self.history = choice, None, History()
+                self.whole = None
+                self._begin()
+
+    def change(self, fields: Fields) -> None:
+        """Change the config. Raises ConfigError for a change that is not valid; it is kept, too."""
+        with self._changing:
+            self._refuse_while_asking()
+            self.typed, self.error = fields, None
+            try:
+                draft = self.draft.with_fields(fields)
+                draft.checked()
+            except BedrockSparkError as exc:
+                self.error = exc
+                raise
+            if draft != self.draft:
+                self.whole = None
+            self.draft, self.typed = draft, draft.fields
+            self._begin()
+
+    def reset(self) -> None:
+        """Take the config as its file is now."""
+        with self._changing:
+            self._refuse_while_asking()
+            self.draft = read_draft(self.name)
+            self.typed, self.error = self.draft.fields, None
+            self._begin()
+
+    def _refuse_while_asking(self) -> None:
+        if self.is_asking:
+            raise ConfigError("rows are being asked; wait for them, or stop them first")
+
+    def _begin(self) -> None:
+        self.error = None
+        self._work = self._worker.submit(self._read)
+
+    def _read(self) -> None:
+        try:
+            self.view = self._viewed()
+        except BedrockSparkError as exc:
+            self.error = exc
+
+    def _viewed(self) -> View:
+        """Render the rows by the config of now; read them first, unless they are there."""
+        draft, choice = self.draft, self.choice
+        config = draft.checked()
+        if config.endpoint_url is None and self.aws.endpoint_url is not None:
+            config = config.model_copy(update={"endpoint_url": self.aws.endpoint_url})
+        if config.batch.region is None and self.aws.region is not None:
+            batch = config.batch.model_copy(update={"region": self.aws.region})
+            config = config.model_copy(update={"batch": batch})
+        side = side_of(self.name, config, self.clock)
+
+        def render(rows: PreviewRows) -> None:
+            side.rendered = rows.rendered(side.config)
+
+        def spark(reason: str) -> SparkSession:
+            self.reason = reason
+            return self.open_spark(config)
+
+        before = self.view
+        if before is not None and before.choice == choice and self._renders(before.rows, render):
+            return self._priced(draft, side, before.rows, choice)
+        self.reason = None
+        rows = use_rows(side.config, side.aws, choice, render, spark)
+        return self._priced(draft, side, rows, choice)
+
+    def _renders(self, rows: PreviewRows, render: Callable[[PreviewRows], None]) -> bool:
+        """Render rows that were read; return False if only Spark reads a column as a run does."""
+        from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError
+
+        try:
+            render(rows)
+        except NeedsSparkError:
+            return False
+        return True
+
+    def _priced(self, draft: Draft, side: Side, rows: PreviewRows, choice: RowChoice) -> View:
+        side.kept = {}
+        again = estimated(side, asks_service=self.asks_service)
+        longest = max_answer_tokens(side.config.request)
+        groups = side.groups()
+        tokens = {body: n for (_, body), n in zip(groups, side.tokens, strict=True)}
+        most = {
+            number: most_of(side.config, side.prices, tokens[body], longest)
+            for numbers, body in groups
+            for number in numbers
+        }
+        self._look_up(side)
+        new = _estimate(side, tokens)
+        return View(draft, side, rows, choice, new, again, most, tokens)
+
+    def _look_up(self, side: Side) -> None:
+        side.look_up(self.clock.now())
+        bodies = {row.line.body for row in side.rendered if row.line is not None}
+        side.kept |= self.memory.find(side, bodies)
+
+    def stop(self) -> None:
+        """Ask no further row. The running calls end, and their answers are kept."""
+        self._stop.set()
+
+    def ask(
+        self,
+        on_row: Callable[[AnsweredRow], None],
+        numbers: frozenset[int] | None = None,
+        *,
+        again: bool = False,
+        max_cost: Decimal,
+    ) -> None:
+        """Ask rows, and call `on_row` with each as it is answered. Returns when all are.
+
+        numbers: of the rows; None for all
+        again: pay also for requests whose answers are known
+        max_cost: dollars; a row that may exceed them is not asked
+        Raises StoppedError, ConfigError if rows are being asked or there are none, BudgetError, and
+        InvokeRefusedError if the model would answer no row.
+        """
+        view = self.view
+        if view is None or self.error is not None or self.is_reading:
+            raise ConfigError("there are no rows to ask yet, or the config is not valid")
+        if not self._asking.acquire(blocking=False):
+            raise ConfigError("rows are being asked; wait for them, or stop them first")
+        try:
+            self._stop.clear()
+            self._ask(view, on_row, numbers, again=again, max_cost=max_cost)
+        finally:
+            # What was answered need not be paid for again.
+            side = replace(view.side)
+            self._look_up(side)
+            self.view = replace(view, side=side, new=_estimate(side, view.tokens))
+            self._asking.release()
+
+    def _ask(
+        self,
+        view: View,
+        on_row: Callable[[AnsweredRow], None],
+        numbers: frozenset[int] | None,
+        *,
+        again: bool,
+        max_cost: Decimal,
+    ) -> None:
+        side = replace(view.side, wanted=numbers, answered={}, kept={})
+        if not again:
+            self._look_up(side)
+        _estimate(side, view.tokens)
+        options = PreviewOptions(max_cost=max_cost, limit_name="the limit")
+
+        def note(_: int, row: AnsweredRow) -> None:
+            self._note(side, row)
+            on_row(row)
+            if self._stop.is_set():
+                raise StoppedError
+
+        ask_sides([side], options, self.clock, note, self.memory.with_keeper)
+        self.whole = self._whole_of(view)
+
+    def _note(self, side: Side, row: AnsweredRow) -> None:
+        line = side.rendered[row.number - 1].line
+        self.paid += row.cost or Decimal()
+        self.history.note(Asked(None if line is None else request_id(side, line.body), row))
+
+    def is_current(self, number: int) -> bool:
+        """Tell whether the last answer of a row is one to the request of now."""
+        asked = self.history.last(number)
+        if asked is None or self.view is None:
+            return False
+        line = self.view.side.rendered[number - 1].line
+        return asked.request == (None if line is None else request_id(self.view.side, line.body))
+
+    def notes(self) -> list[str]:
+        """Return what the prices and the sum of the whole leave out."""
+        view = self.view
+        if view is None:
+            return []
+        options = PreviewOptions(limit_name="the limit", named="these rows")
+        return list(notes_of(view.side, options, view.again, self.whole))
+
+    def _whole_of(self, view: View) -> Whole | None:
+        """Return what the whole source costs, by all answers to the requests of now."""
+        last = (self.history.last(n) for n in range(1, len(view.side.rendered) + 1))
+        rows = [a.answer for a in last if a is not None and self.is_current(a.answer.number)]
+        paid = [row for row in rows if row.shares is None]
+        return whole_of_side(view.side, view.rows, paid)
+
+
+def _estimate(side: Side, tokens: dict[bytes, int]) -> Estimate:
+    """Return what the rows to ask cost, and note in the side the tokens of each request."""
+    side.tokens = [tokens[body] for _, body in side.groups()]
+    return estimate(side.config, side.prices, side.tokens)
