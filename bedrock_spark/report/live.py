@@ -13,6 +13,7 @@ from bedrock_spark.report.values import UNFINISHED, Ending
 from bedrock_spark.run_folder.cleaned import read_cleaned
 from bedrock_spark.run_folder.lease import Holder, read_holder
 from bedrock_spark.run_folder.report_file import read_report
+from bedrock_spark.run_folder.report_shape import Failure
 from bedrock_spark.run_folder.run import Run
 
 
@@ -51,6 +52,10 @@ def look_at(run: Run, clock: Clock) -> Look:
         return Look(known.last, goes_on=False, known=known)
     before = known.last or {"stage": "prepare", "seconds": {}, "models": []}
     ending = Ending(UNFINISHED, before["stage"])
+    if known.last is not None and not goes_on:
+        error = known.last["error"]
+        failure = None if error is None else Failure(**error)
+        ending = Ending(known.last["state"], known.last["stage"], failure)
     report = gather_report(run, known, None, before["seconds"], ending, now)
     as_json = replace(report, models=before["models"]).as_json()
     return Look(as_json, goes_on, holder, known)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ from bedrock_spark.browse.row_pages import FoundRow, RowPage
 from bedrock_spark.browse.row_query import RowQuery
 from bedrock_spark.browse.row_sets import RowSet
 from bedrock_spark.browse.unit_file import Place
+from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.page.words import counted, number
 from bedrock_spark.schema import RESULT_COLUMNS, parse_ddl
 
@@ -54,13 +57,14 @@ def shown_rows(
     """Return the columns of the table, and its rows."""
     results = opened.run.config.results
     names = _columns(opened, query, rows, columns)
+    cost = f"{results.prefix}cost_usd"
     searched = searched_columns(schema, results)
     shown = [
         ShownRow(
             row.place,
             row.values.get(f"{results.prefix}record_id"),
             str(row.values.get(results.outcome_column) or ""),
-            tuple(cell(row.values.get(name)) for name in names),
+            tuple(_cell(name, row.values.get(name), cost) for name in names),
             _found(row, query.wanted, searched),
         )
         for row in rows
@@ -72,10 +76,18 @@ def cell(value: Any, most: int = _CELL) -> str:
     """Return a value on one line, cut if it is long."""
     if value is None:
         return ""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{Decimal(str(value)):f}"  # never 8e-06
     text = value if isinstance(value, str) else as_json(value).strip('"')
     line = " ".join(text[: 4 * most].split())
     is_cut = len(line) > most or len(text) > 4 * most
     return f"{line[: most - 1]}…" if is_cut else line
+
+
+def _cell(name: str, value: Any, cost: str) -> str:
+    if name == cost and value is not None:
+        return small_dollars(Decimal(str(value)))
+    return cell(value)
 
 
 def _columns(

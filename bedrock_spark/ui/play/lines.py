@@ -86,6 +86,7 @@ def _fields(event: Event, question: Question) -> dict[str, Any]:
             return {
                 "kind": "failed",
                 "message": event.message + billed,
+                "billed": event.is_billed,
                 "facts": _times(event.timing),
             }
 

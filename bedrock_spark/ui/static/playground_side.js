@@ -60,7 +60,8 @@ export class Side {
 
   #chooseFirst() {
     const select = this.part("model");
-    if (!select.value) select.value = select.querySelector("option:not(:disabled)")?.value ?? "";
+    const serves = select.value && !select.selectedOptions[0].disabled;
+    if (!serves) select.value = select.querySelector("option:not(:disabled)")?.value ?? "";
   }
 
   #choose() {

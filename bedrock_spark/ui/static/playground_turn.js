@@ -132,7 +132,7 @@ export class Turn {
   }
 
   #fail(event) {
-    this.isPriced = false;
+    if (event.billed) this.isPriced = false;
     this.element.append(make("p", { className: "problem", role: "alert" }, event.message));
     this.#facts(event.facts);
     this.kind = null;

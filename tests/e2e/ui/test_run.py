@@ -66,9 +66,11 @@ def picture(page: Page) -> None:
 
 def upload_finished_run(local: LocalBedrock, folder: Path, uri: str) -> None:
     """Write a run that is done, and in which everything happened, to a bucket of its own."""
+    folder = folder / uri.rpartition("/")[2]
     run = finished_run(folder)
     report = report_json(uri, ending=Ending("done", "publish", at=FAILED.at))
-    (folder / layout.REPORT_FILE).write_text(json.dumps({**report, "run_id": run.run_id}))
+    of_run = {"run_id": run.run_id, "jobs": {}}  # this folder has no ledger
+    (folder / layout.REPORT_FILE).write_text(json.dumps({**report, **of_run}))
     (folder / layout.RECONCILIATION_FILE).write_bytes(b"")
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     client = local.client("s3")

@@ -5,6 +5,7 @@ Its reconciliations count these rows as collect does, so pages can skip units by
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -89,6 +90,10 @@ def write_run(
     rows = sum(map(len, units.values()))
     kept = "`ticket_id` string, `body` string"
     commit_manifest(run.storage, RunManifest(run.run_id, rows, kept, shards, rejects, "p"))
+    for shard_ in shards:
+        bodies = ((each["record_id"], {"prompt": each["body"]}) for each in units[shard_.shard_id])
+        lines = (json.dumps({"recordId": i, "modelInput": body}) + "\n" for i, body in bodies)
+        run.storage.write(layout.shard_key(shard_.shard_id, "p"), "".join(lines).encode())
     for unit in units if collected is None else collected:
         write_unit(folder, unit, units[unit], group_rows)
     reconcile(run.storage, {unit: units[unit] for unit in (collected or units)})

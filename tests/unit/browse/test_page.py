@@ -14,7 +14,7 @@ from bedrock_spark.cli import report as command
 from bedrock_spark.errors import ExitCode
 from bedrock_spark.fanout.slots import Slots
 from bedrock_spark.page import render
-from bedrock_spark.report import Ending, Reporter
+from bedrock_spark.report import Ending, Failure, Reporter
 from bedrock_spark.report.gather import _allowed_slots
 from bedrock_spark.report.live import look_at
 from bedrock_spark.run_folder import layout
@@ -103,12 +103,14 @@ def test_a_report_that_is_behind_its_jobs_is_made_again(tmp_path: Path) -> None:
     """Its process was killed before it could write one."""
     run, clock = finished_run(tmp_path), FakeClock()
     submit_job(run, clock.now())
-    Reporter(clock).write(run, Ending("unfinished", "batch"))
+    Reporter(clock).write(run, Ending("failed", "batch", Failure("JobError", "why")))
     clock.sleep(60)
     end_job(run, clock.now())
     look = look_at(run, clock)
     assert not look.goes_on
     assert look.report["jobs"] == {"Completed": 1}
+    error = {"kind": "JobError", "message": "why"}
+    assert (look.report["state"], look.report["error"]) == ("failed", error)
     Reporter(clock).write(run, Ending("unfinished", "batch"))
     last = json.loads(run.storage.read(layout.REPORT_FILE))
     clock.sleep(60)

@@ -248,7 +248,7 @@ def test_an_error_is_a_line_without_the_prompt(
     secret = "4711-secret words of a prompt"
     canned(runtime, aws_failure("ValidationException", 400, f"Malformed input: {secret}"))
     (failed,) = lines_of(client, bodies=[json.dumps({"messages": secret})])
-    assert failed["kind"] == "failed"
+    assert (failed["kind"], failed["billed"]) == ("failed", False)
     assert "Malformed input" in failed["message"]
     assert secret not in failed["message"]
 
