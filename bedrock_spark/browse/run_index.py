@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.browse.background import BackgroundTask
 from bedrock_spark.browse.runs import (
     DEPTH,
     THREADS,
@@ -26,7 +27,7 @@ from bedrock_spark.browse.runs import (
 )
 from bedrock_spark.browse.stage_runs import read_begun_stages, read_stages_summary
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import BedrockSparkError, ConfigError
+from bedrock_spark.errors import ConfigError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import read_holder
 from bedrock_spark.storage import open_storage
@@ -137,8 +138,8 @@ class RunIndex:
         self._lock = threading.Lock()
         self._runs: dict[str, IndexedRun] = {}
         self._summaries: dict[str, tuple[float, FoundRun]] = {}
-        self._folders = _Task("folders", self._read_folders, clock, _FOLDERS_SECONDS)
-        self._reports = _Task("reports", self._read_reports, clock, _REPORTS_SECONDS)
+        self._folders = BackgroundTask("folders", self._read_folders, clock, _FOLDERS_SECONDS)
+        self._reports = BackgroundTask("reports", self._read_reports, clock, _REPORTS_SECONDS)
 
     def page(self, query: RunsQuery, wait: float = 0.6) -> RunsPage:
         """Return a page of runs, by what is known after at most `wait` seconds.
@@ -270,52 +271,6 @@ class RunIndex:
         at, summary = entry
         seconds = _AT_REST_SECONDS if summary.state in _AT_REST else _REPORTS_SECONDS
         return not 0 <= now - at < seconds
-
-
-class _Task:
-    """Work in a thread of its own, which is done again if its last end is too long ago."""
-
-    def __init__(self, name: str, work: Callable[[], None], clock: Clock, seconds: float) -> None:
-        self._name = name
-        self._work = work
-        self._clock = clock
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._done_at: float | None = None
-        self.problem: str | None = None
-
-    def wait(self, seconds: float) -> bool:
-        """Begin the work if it is due, and wait for it. Return whether it was ever done.
-
-        seconds: the longest wait
-        """
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = self._begun() if self._is_due() else None
-            thread = self._thread
-        if thread is not None:
-            thread.join(seconds)
-        return self._done_at is not None
-
-    def _begun(self) -> threading.Thread:
-        name = f"index of {self._name}"
-        thread = threading.Thread(target=self._run, name=name, daemon=True)
-        thread.start()
-        return thread
-
-    def _is_due(self) -> bool:
-        done_at = self._done_at
-        return done_at is None or not 0 <= self._clock.now() - done_at < self._seconds
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except BedrockSparkError as exc:
-            self.problem = str(exc)
-        else:
-            self.problem = None
-            self._done_at = self._clock.now()
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

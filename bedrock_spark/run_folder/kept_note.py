@@ -24,7 +24,7 @@ class KeptNote:
     """What of a run is in a store.
 
     uri: of the store
-    answers, files: how many the run has added so far, also those that were added again
+    answers, files: how many the run has added so far
     units: by unit, the fingerprint of the reconciliation whose answers were added
     outcomes: of the answers of these units that were added
     """

@@ -336,12 +336,14 @@ def results_key(unit: str) -> str:
     return f"{RESULTS}/{unit}.parquet"
 
 
-def unit_prefixes(folder: str) -> tuple[str, ...]:
+def unit_prefixes(folder: str, *, has_kept: bool = True) -> tuple[str, ...]:
     """Return the beginnings of the keys of all units in the folder of results or dead letters.
 
+    has_kept: whether there are units of rows whose answers were kept
     The images of answers are in a folder of results, too, and may be very many.
     """
-    return tuple(f"{folder}/{kind}-" for kind in ("shard", "rejects", "kept"))
+    kinds = ("shard", "rejects", *(("kept",) if has_kept else ()))
+    return tuple(f"{folder}/{kind}-" for kind in kinds)
 
 
 def unit_of(key: str) -> str:

@@ -65,7 +65,7 @@ SOURCE_FAILURES: tuple[Known, ...] = (
         ),
     ),
     known(
-        r"REQUIRES_SINGLE_PART_NAMESPACE\W.*?but got `?([^`.]+)`?\.",
+        r"REQUIRES_SINGLE_PART_NAMESPACE\W.*?but got (?:identifier )?`?([^`.]+)`?\.",
         lambda match, *_: (
             f"the session has no catalog {match[1]}: set spark.sql.catalog.{match[1]}, or write "
             "database.table"

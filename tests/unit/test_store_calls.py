@@ -223,8 +223,8 @@ CALLS: list[tuple[Callable[[SmallRun], Callable[[], object]], list[str]]] = [
         [
             *("scan fallback/", "scan output/"),
             *("read_if_present reconciliation.jsonl.gz", "scan reconciliation/"),
-            *(f"scan results/{kind}-" for kind in ("shard", "rejects", "kept")),
-            *(f"scan deadletters/{kind}-" for kind in ("shard", "rejects", "kept")),
+            *(f"scan results/{kind}-" for kind in ("shard", "rejects")),
+            *(f"scan deadletters/{kind}-" for kind in ("shard", "rejects")),
         ],
     ),
     (

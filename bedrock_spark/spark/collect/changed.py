@@ -43,8 +43,11 @@ class Collected:
         return self.results.get(unit, ""), self.dead_letters.get(unit, "")
 
 
-def read_collected(storage: Storage) -> Collected:
-    """List what earlier collects have left, and read the table of reconciliations."""
+def read_collected(storage: Storage, *, has_kept: bool) -> Collected:
+    """List what earlier collects have left, and read the table of reconciliations.
+
+    has_kept: whether there are units of rows whose answers were kept
+    """
 
     def versions_below(prefix: str) -> dict[str, str]:
         return {layout.unit_of(stored.key): stored.version for stored in storage.scan(prefix)}
@@ -54,7 +57,10 @@ def read_collected(storage: Storage) -> Collected:
         rows = calls.begin(read_table, storage)
         versions = calls.begin(list_versions, storage)
         results, dead_letters = (
-            [calls.begin(versions_below, prefix) for prefix in layout.unit_prefixes(folder)]
+            [
+                calls.begin(versions_below, prefix)
+                for prefix in layout.unit_prefixes(folder, has_kept=has_kept)
+            ]
             for folder in folders
         )
     # The listings of a folder have no unit in common.
@@ -81,7 +87,7 @@ class ChangedUnits:
     def __iter__(self) -> Iterator[tuple[ShardWork, int]]:
         storage = self._task.storage
         listed = scan_inputs(storage)
-        collected = read_collected(storage)
+        collected = read_collected(storage, has_kept=bool(self._manifest.kept))
         shards = {shard.shard_id: shard.rows for shard in self._manifest.shards}
         for unit, inputs in listed:
             if unit in shards:

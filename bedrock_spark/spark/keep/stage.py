@@ -16,7 +16,7 @@ from dataclasses import replace
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
 
-from bedrock_spark.answers.store import begin_store
+from bedrock_spark.answers.store import AnswersFile, begin_store, pin_files
 from bedrock_spark.answers.table import BODY_HASH, FILE_BYTES
 from bedrock_spark.config import AnswersConfig
 from bedrock_spark.invoke.kept_calls import kept_outcomes
@@ -61,7 +61,8 @@ def keep_answers(
     if answers is None or not answers.is_written:
         return None
     outcomes = kept_outcomes(run.config)
-    note = read_kept_note(run.storage, answers.uri).of_outcomes(outcomes)
+    before = read_kept_note(run.storage, answers.uri)
+    note = before.of_outcomes(outcomes)
     changed = [
         shard
         for shard in reconciled
@@ -73,7 +74,9 @@ def keep_answers(
         return note
     new = {shard.unit: shard.fingerprint for shard in changed}
     rows = sum(shard.rows for shard in changed)
-    written = _write(spark, run, answers, new, rows, outcomes, observe)
+    # Of units that were kept before, only what is new is added.
+    may_repeat = not before.units.keys().isdisjoint(new)
+    written = _write(spark, run, answers, new, rows, outcomes, observe, may_repeat=may_repeat)
     note = replace(
         note,
         answers=note.answers + sum(written),
@@ -92,10 +95,13 @@ def _write(
     result_rows: int,
     outcomes: tuple[str, ...],
     observe: Observer,
+    *,
+    may_repeat: bool,
 ) -> list[int]:
     """Write the answers of some units; return the number of answers of each file.
 
     result_rows: how many rows these units have
+    may_repeat: whether some of their answers may be in the store already
     """
     store = open_storage(answers.uri, run.aws)
     begin_store(store)
@@ -105,7 +111,11 @@ def _write(
     label = f"{run.run_id}-{_digest(new, outcomes)}"
     read = ReadTask(run.storage, units, run.config.results.prefix, outcomes)
     # The time is that of the run, not of this process: a repeated stage must write the same files.
-    write = WriteTask(store, parts, run.begun_at or 0.0, label)
+    earlier: tuple[AnswersFile, ...] = ()
+    if may_repeat:
+        # Not what a killed process has written of these units: that is written once more.
+        earlier = tuple(file for file in pin_files(store) if f"-{label}-" not in file.key)
+    write = WriteTask(store, parts, run.begun_at or 0.0, label, run.run_id, earlier)
     tasks = min(len(units), _MOST_TASKS)
     rows = spark.range(0, len(units), 1, tasks).mapInArrow(read, _COLUMNS)
     if parts > 1:

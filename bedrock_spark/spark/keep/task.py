@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bedrock_spark.answers.store import AnswersFile
 from bedrock_spark.answers.table import BODY_HASH, SCHEMA, write_answers
 from bedrock_spark.outputs.record_outcome import KEPT
 from bedrock_spark.run_folder import layout
-from bedrock_spark.shards.hash_ranges import part_of
+from bedrock_spark.shards.hash_ranges import part_of, range_of
+from bedrock_spark.spark.keep.earlier import EarlierAnswers
 from bedrock_spark.spark.keep.rows import answers_of, is_hash, merged
 from bedrock_spark.storage import Storage, scratch_folder
 
@@ -78,25 +80,42 @@ class WriteTask:
 
     parts: how many parts there are
     written_at, label: of the names of the files, see `write_answers`
+    run_id, earlier: files that may have answers of the run, which are not added again
     """
 
     store: Storage
     parts: int
     written_at: float
     label: str
+    run_id: str = ""
+    earlier: tuple[AnswersFile, ...] = ()
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Write the file; yield a row with the number of its answers. Nothing if there are none.
 
         batches: the rows of one part, sorted by hash, digest and record
         """
-        first = next((batch for batch in batches if batch.num_rows), None)
+        new = (rows for rows in self._new(map(_cast, batches)) if rows.num_rows)
+        first = next(new, None)
         if first is None:
             return
         part = int(part_of(first.column(0)[:1].to_numpy(), self.parts)[0])
-        counted = _Counted(_cast(first), batches)
+        counted = _Counted(first, new)
         write_answers(self.store, self.written_at, self.label, part, counted)
         yield pa.RecordBatch.from_pydict({"answers": [counted.rows]}, _WRITTEN)
+
+    def _new(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that no earlier file has. Rows that share a record have one time."""
+        if not self.earlier:
+            yield from batches
+            return
+        earlier: EarlierAnswers | None = None
+        for batch in batches:
+            if batch.num_rows and earlier is None:
+                part = int(part_of(batch.column(0)[:1].to_numpy(), self.parts)[0])
+                own = range_of(part, self.parts)
+                earlier = EarlierAnswers(self.store, self.earlier, self.run_id, *own)
+            yield batch if earlier is None else earlier.without(batch)
 
 
 _WRITTEN = pa.schema([("answers", pa.int64())])
@@ -114,7 +133,7 @@ class _Counted:
         # The last row of a batch may share its record with the first one of the next batch.
         held = self._first
         for batch in self._rest:
-            together = merged(_joined(held, _cast(batch)))
+            together = merged(_joined(held, batch))
             ready = together.num_rows - 1
             if ready:
                 self.rows += ready

@@ -73,6 +73,17 @@ CHAINS: dict[str, tuple[list[tuple[str, str]], str, bool | None]] = {
         "the session has no catalog nocat: set spark.sql.catalog.nocat, or write database.table",
         True,
     ),
+    "no catalog, 4.3": (
+        [
+            (
+                "AnalysisException",
+                "[REQUIRES_SINGLE_PART_NAMESPACE] spark_catalog requires a single-part namespace, "
+                "but got identifier `nocat`.`db`.`tickets`",
+            )
+        ],
+        "the session has no catalog nocat: set spark.sql.catalog.nocat, or write database.table",
+        True,
+    ),
     "no database": (
         [("AnalysisException", "[SCHEMA_NOT_FOUND] The schema `nodb` cannot be found. Verify")],
         "the database `nodb` does not exist: CREATE DATABASE it first",
