@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from flask import Blueprint, Flask, jsonify, render_template, request
+from flask import Blueprint, Flask, Response, jsonify, render_template, request
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
@@ -62,6 +64,7 @@ def create_app(settings: UiSettings, token: str) -> Flask:
         app.register_blueprint(page)
     app.add_url_rule("/base.css", "base_style", _base_style)
     app.register_error_handler(Exception, _show_error)
+    app.after_request(_guard_stream)
     return app
 
 
@@ -88,8 +91,27 @@ def _described(error: Exception) -> tuple[int, str, str]:
         if error.code == 404:
             sentence = f"there is no page {request.path}"
         return error.code or 500, error.name, sentence
-    # The text of an unexpected error may quote a row, so it is not printed.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s: %s\n%s", request.path, type(error).__name__, frames)
+    _log_unexpected(request.path, error)
     name = type(error).__name__
     return 500, name, f"an unexpected error ({name}); the terminal shows where it happened"
+
+
+def _log_unexpected(path: str, error: Exception) -> None:
+    """Log where an error happened. Its text may quote a row, so it is not printed."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s: %s\n%s", path, type(error).__name__, frames)
+
+
+def _guard_stream(response: Response) -> Response:
+    """Keep the text of an error in the middle of a stream from the server, which would log it."""
+    if response.is_streamed and not response.direct_passthrough:
+        response.response = _guarded(request.path, response.response)
+    return response
+
+
+def _guarded(path: str, chunks: Iterable[Any]) -> Iterator[Any]:
+    try:
+        yield from chunks
+    except Exception as exc:  # noqa: BLE001 - it is raised again, without its text
+        _log_unexpected(path, exc)
+        raise RuntimeError(f"{path}: the stream broke off; the lines above show where") from None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 
 from bedrock_spark.ui.current import require_calls, require_control
 from bedrock_spark.ui.settings import Kind, Place
@@ -29,7 +31,15 @@ def with_rules(app: Flask) -> None:
         require_control()
         return "stopped"
 
+    def stream() -> Response:
+        def lines() -> Iterator[str]:
+            yield "one"
+            raise KeyError(SECRET)
+
+        return Response(lines())
+
     app.add_url_rule("/broken", view_func=broken)
+    app.add_url_rule("/stream", view_func=stream)
     app.add_url_rule("/calls", view_func=calls, methods=["POST"])
     app.add_url_rule("/control", view_func=control, methods=["POST"])
 
@@ -81,3 +91,16 @@ def test_the_first_page_shows_the_runs_of_the_command_line(
 ) -> None:
     answer = client_of(place=Place(str(tmp_path), Kind.PREFIX)).get("/", follow_redirects=True)
     assert f"There is no run below {tmp_path}" in answer.text
+
+
+def test_an_error_in_a_stream_does_not_quote_a_row(
+    client_of: ClientOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server logs the error that it gets, with its text."""
+    client = client_of()
+    with_rules(client.application)
+    with pytest.raises(RuntimeError, match="broke off") as raised:
+        list(client.get("/stream").iter_encoded())
+    logged = "".join(traceback.format_exception(raised.value))
+    assert "KeyError" in caplog.text
+    assert SECRET not in logged + caplog.text
