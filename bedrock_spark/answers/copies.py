@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bedrock_spark.answers.store import AnswersFile, Compaction, compactions_of, pin_files
+from bedrock_spark.answers.store import AnswersFile, compactions_of, pin_files, with_merged
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.errors import AnswerStoreError, ObjectChangedError
 from bedrock_spark.storage import Storage
@@ -47,7 +47,7 @@ def copy_state(storage: Storage, table: str) -> CopyState:
     # Compactions are read first: what they replace later is then among the pinned files.
     notes = compactions_of(storage)
     pinned = pin_files(storage)
-    copied = _with_merged(_read(storage, table)[0], notes)
+    copied = with_merged(_read(storage, table)[0], notes)
     known = {file.key for file in pinned} | {key for note in notes for key in note.replaced}
     missing = sorted((f for f in pinned if f.key not in copied), key=lambda file: file.key)
     return CopyState(tuple(missing), copied & known, frozenset(known))
@@ -80,15 +80,6 @@ def forget_copies(storage: Storage, table: str) -> None:
 def copy_key(table: str) -> str:
     """Return the key of the note about a table."""
     return f"{COPIES}/{hashlib.sha256(table.encode()).hexdigest()[:_NAME_DIGITS]}.json"
-
-
-def _with_merged(copied: frozenset[str], notes: Iterable[Compaction]) -> frozenset[str]:
-    """Return these keys, and those of merged files all of whose answers were copied."""
-    found = set(copied)
-    for note in notes:  # the oldest first: its files may have been merged once more
-        if found.issuperset(note.replaced):
-            found.update(note.files)
-    return frozenset(found)
 
 
 def _encoded(table: str, files: Iterable[str]) -> bytes:

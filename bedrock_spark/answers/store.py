@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bedrock_spark.aws.s3_uri import join_uri
@@ -123,14 +123,22 @@ def pin_files(storage: Storage) -> tuple[AnswersFile, ...]:
 
     Raises AnswerStoreError if it is of another format.
     """
-    with calls_at_once(storage) as calls:
-        known = calls.begin(is_store, storage)
-        listed = calls.begin(storage.list, f"{ANSWERS}/")
-        noted = calls.begin(compactions_of, storage)
-    if not known.result():
-        return ()
+    # Notes are listed before files: a note that leaves meanwhile leaves after the files that it
+    # replaces, so nothing that is listed here is deleted and has no note.
+    while True:
+        with calls_at_once(storage) as calls:
+            known = calls.begin(is_store, storage)
+            noted = calls.begin(storage.list, f"{COMPACTIONS}/")
+        if not known.result():
+            return ()
+        with calls_at_once(storage) as calls:
+            reads = [calls.begin(_note_if_present, storage, o.key) for o in noted.result()]
+            listed = calls.begin(storage.list, f"{ANSWERS}/")
+        notes = [read.result() for read in reads]
+        if None not in notes:
+            break
     files = [file_of(o.key, o.size) for o in listed.result() if o.key.endswith(".parquet")]
-    return _without_replaced(files, noted.result())
+    return _without_replaced(files, [note for note in notes if note is not None])
 
 
 def _without_replaced(
@@ -143,16 +151,59 @@ def _without_replaced(
     """
     present = {file.key for file in files}
     replaced: set[str] = set()
+
+    def counts(note: Compaction) -> bool:
+        return all(key in present or key in replaced for key in note.files)
+
     # The newest first: what an older one has merged may have been merged once more.
-    for note in sorted(compactions, key=lambda note: (note.at, note.key), reverse=True):
-        if all(key in present or key in replaced for key in note.files):
-            replaced.update(note.replaced)
+    for note in _in_turn(reversed(_by_time(compactions)), counts):
+        replaced.update(note.replaced)
     return tuple(file for file in files if file.key not in replaced)
+
+
+def with_merged(copied: Iterable[str], notes: Iterable[Compaction]) -> frozenset[str]:
+    """Return these keys, and those of merged files all of whose answers they have."""
+    found = set(copied)
+    # The oldest first: its files may have been merged once more.
+    for note in _in_turn(_by_time(notes), lambda note: found.issuperset(note.replaced)):
+        found.update(note.files)
+    return frozenset(found)
+
+
+def _by_time(notes: Iterable[Compaction]) -> list[Compaction]:
+    return sorted(notes, key=lambda note: (note.at, note.key))
+
+
+def _in_turn(
+    notes: Iterable[Compaction], is_ready: Callable[[Compaction], bool]
+) -> Iterator[Compaction]:
+    """Yield the notes that are ready, some of them only after others.
+
+    Their order by time says little: one compaction has one time, and clocks differ.
+    """
+    waiting, before = list(notes), -1
+    while waiting and len(waiting) != before:
+        before, later = len(waiting), []
+        for note in waiting:
+            if is_ready(note):
+                yield note
+            else:
+                later.append(note)
+        waiting = later
 
 
 def compactions_of(storage: Storage) -> list[Compaction]:
     """Return the notes of all compactions, the oldest first."""
-    return [_note(o.key, storage.read(o.key), storage) for o in storage.list(f"{COMPACTIONS}/")]
+    with calls_at_once(storage) as calls:
+        listed = storage.list(f"{COMPACTIONS}/")
+        reads = [calls.begin(_note_if_present, storage, o.key) for o in listed]
+    return [note for read in reads if (note := read.result()) is not None]
+
+
+def _note_if_present(storage: Storage, key: str) -> Compaction | None:
+    """Return a note; None if it was deleted since it was listed: what it replaces is gone, too."""
+    data = storage.read_if_present(key)
+    return None if data is None else _note(key, data, storage)
 
 
 def note_compaction(

@@ -24,12 +24,15 @@ from bedrock_spark.config_file import open_config
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import BedrockSparkError, BudgetError
 from bedrock_spark.outputs.outcomes import NOT_OK
+from bedrock_spark.outputs.row_limits import RowCounts, shortfall
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report
 from bedrock_spark.report.shortfall import shortfall_of
 from bedrock_spark.report.values import DONE
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.cleaned import read_cleaned
 from bedrock_spark.run_folder.same_run import is_fixed
-from bedrock_spark.run_folder.stages_file import write_stage_names
+from bedrock_spark.run_folder.stages_file import STAGES_FILE, read_stage_names, write_stage_names
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -78,8 +81,11 @@ class StageRuns:
         Raises a BedrockSparkError of a stage; its message names the stage.
         """
         storage = self.storage
+        is_known = read_stage_names(storage) is not None
         write_stage_names(storage, self.stages.names)
         for stage in self.stages.stages:
+            if self._is_over(stage):
+                continue
             try:
                 with self._named(stage):
                     pipeline = self.open_run(within_budget(self.stages, stage))
@@ -87,11 +93,33 @@ class StageRuns:
                     self.pipelines[stage.name] = pipeline
                     self.reports[stage.name] = work(stage, pipeline)
             finally:
-                self._try_to_write(storage)
+                if is_known or self._is_begun():
+                    self._try_to_write(storage)
+                else:
+                    _try_to_forget(storage)
             stop = self._stop_after(stage)
             if stop is not None:
                 return stop
         return None
+
+    def _is_over(self, stage: Stage) -> bool:
+        """Tell whether an early stage was cleaned once it was done: nothing is left to do in it.
+
+        The last stage is that of which the caller wants the rows.
+        """
+        if stage is self.stages.stages[-1] or read_cleaned(folder_of(stage.config)) is None:
+            return False
+        last = last_report(stage.config)
+        if last is None or last["state"] != DONE:
+            return False
+        is_asked_again = any(_reads_failures(other, stage) for other in self.stages.stages)
+        counts = RowCounts(last["rows"], last["outcomes"], last["unanswered"])
+        return is_asked_again or shortfall(counts, stage.config) is None
+
+    def _is_begun(self) -> bool:
+        """Tell whether the run of a stage is begun."""
+        folders = (folder_of(stage.config) for stage in self.stages.stages)
+        return any(folder.read_if_present(layout.RUN_FILE) is not None for folder in folders)
 
     def _try_to_write(self, storage: Storage) -> None:
         """Write the report. That it cannot be written never hides the error of a stage."""
@@ -145,6 +173,14 @@ class StageRuns:
             return None
         problem = shortfall_of(report, self.pipelines[stage.name].run.config)
         return None if problem is None else Stop(stage.name, problem)
+
+
+def _try_to_forget(storage: Storage) -> None:
+    """Delete the names of stages none of which is begun: what is refused leaves nothing behind."""
+    try:
+        storage.delete([STAGES_FILE])
+    except BedrockSparkError as exc:
+        log.warning("%s: %s could not be deleted: %s", storage.uri, STAGES_FILE, exc)
 
 
 def leave_to_later_stages(pipeline: Pipeline, stages: Stages, stage: Stage) -> None:

@@ -181,7 +181,9 @@ def _stage(
     lines: Mapping[KeyPath, int],
     overrides: Iterable[str],
 ) -> StageValues:
+    overrides = tuple(overrides)
     own = {key: value for key, value in own.items() if key not in _NOT_OF_THE_RUN}
+    own = _with_overridden_model(own, overrides)
     uri = common.get("run_uri")
     base = _for_model_of(own, copied(common))
     if isinstance(uri, str):
@@ -203,9 +205,28 @@ def _stage(
         name,
         source,
         _with_own_fallback(_merged(base, own), common, own),
-        tuple(overrides),
+        overrides,
         {**others, **mine},
     )
+
+
+def _with_overridden_model(own: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return the keys of a stage with the model that an override names, as if the file named it.
+
+    So what is about the common model is left out. All overrides are applied later, too.
+    """
+    asked = _key_of(own, "model", "id")
+    for override in overrides:
+        key, _, text = override.partition("=")
+        if key.strip() == "model":
+            asked = _key_of({"model": read_document(text).value}, "model", "id") or asked
+        elif key.strip() == "model.id":
+            asked = read_document(text).value
+    if asked == _key_of(own, "model", "id"):
+        return own
+    known = section_at(Config, ("model",))
+    section = expanded(own.get("model"), known) if known is not None else own.get("model")
+    return {**own, "model": {**(section if isinstance(section, dict) else {}), "id": asked}}
 
 
 def folder_of_stage(run_uri: str, name: str) -> str:

@@ -80,7 +80,7 @@ def _show_error(error: Exception) -> tuple[str | AnyResponse, int]:
 def _described(error: Exception) -> tuple[int, str, str]:
     """Return the status, the kind and the sentence of an error."""
     if isinstance(error, NotAllowedError):
-        return 403, "NotAllowed", str(error)
+        return 403, "NotAllowed", error.description or error.name
     if isinstance(error, BedrockSparkError):
         return 400, type(error).__name__.removesuffix("Error"), str(error)
     if isinstance(error, HTTPException):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import current_app, request
+from werkzeug.exceptions import Forbidden
 
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.ui.settings import UiSettings
@@ -10,7 +11,7 @@ from bedrock_spark.ui.settings import UiSettings
 KEY = "BEDROCK_SPARK_UI"
 
 
-class NotAllowedError(ConfigError):
+class NotAllowedError(Forbidden):
     """The page was started without the option that allows this."""
 
 

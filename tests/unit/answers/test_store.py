@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +14,16 @@ import pytest
 from bedrock_spark.answers import compact as compaction
 from bedrock_spark.answers import table
 from bedrock_spark.answers.compact import Compacted, compact
-from bedrock_spark.answers.store import DELETE_AFTER_SECONDS, begin_store, pin_files
+from bedrock_spark.answers.store import (
+    DELETE_AFTER_SECONDS,
+    AnswersFile,
+    Compaction,
+    _without_replaced,
+    begin_store,
+    compactions_of,
+    pin_files,
+    with_merged,
+)
 from bedrock_spark.answers.table import SCHEMA
 from bedrock_spark.errors import AnswerStoreError
 from bedrock_spark.storage import LocalStorage, Storage
@@ -136,6 +145,48 @@ def test_compactions_of_compactions(tmp_path: Path) -> None:
     assert len(storage.list("answers/")) == 1
     assert not storage.list("compactions/")
     assert len(found(storage, list("012345"))[0]) == 6
+
+
+def test_notes_count_whatever_their_order_by_time(tmp_path: Path) -> None:
+    """A compaction in several steps has one time, and another clock may be behind."""
+    storage = store_at(tmp_path)
+    first = write(storage, [answer("a")], label="run-1")
+    second = write(storage, [answer("b")], label="run-2")
+    chain = [
+        Compaction("compactions/3", NOW + 2, ("answers/m1",), (first.key, second.key)),
+        Compaction("compactions/2", NOW + 1, ("answers/m2",), ("answers/m1", "answers/c")),
+        Compaction("compactions/1", NOW, ("answers/m3",), ("answers/m2", "answers/d")),
+    ]
+    last = AnswersFile("answers/m3", 1)
+    copied = {first.key, second.key, "answers/c", "answers/d"}
+    for notes in permutations(chain):
+        assert _without_replaced([first, second, last], notes) == (last,)
+        assert "answers/m3" in with_merged(copied, notes)
+        assert "answers/m3" not in with_merged(copied - {"answers/c"}, notes)
+
+
+def test_a_note_that_is_deleted_while_the_store_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files that it replaced are gone, too: they are not in the list."""
+    storage = store_at(tmp_path)
+    write(storage, [answer("a")], label="run-1")
+    write(storage, [answer("b")], label="run-2")
+    compact(storage, NOW)
+    own = LocalStorage.read_if_present
+
+    def late(self: LocalStorage, key: str) -> bytes | None:
+        if key.startswith("compactions/"):
+            monkeypatch.setattr(LocalStorage, "read_if_present", own)
+            compact(self, NOW + DELETE_AFTER_SECONDS + 1)
+        return own(self, key)
+
+    monkeypatch.setattr(LocalStorage, "read_if_present", late)
+    pinned = pin_files(storage)
+    assert [file.key for file in pinned] == [stored.key for stored in storage.list("answers/")]
+    assert sorted(found(storage, list("ab"), files=pinned)[0]) == ["a", "b"]
+    monkeypatch.setattr(LocalStorage, "read_if_present", late)
+    assert compactions_of(storage) == []
 
 
 def test_two_compactions_at_once_leave_duplicates_only(tmp_path: Path) -> None:

@@ -21,12 +21,19 @@ from bedrock_spark.cli import main
 from bedrock_spark.cli.plan import _cost_of
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.doctor.diagnose import _without_unknown_rows
-from bedrock_spark.errors import BudgetError, ExitCode, OtherRunError, RunFolderError
+from bedrock_spark.errors import (
+    BudgetError,
+    ExitCode,
+    OtherRunError,
+    RunCleanedError,
+    RunFolderError,
+)
 from bedrock_spark.page import render_stages
 from bedrock_spark.planning.values import Money
 from bedrock_spark.report import Report
 from bedrock_spark.report.build import write_report
 from bedrock_spark.report.values import DONE, HELD, all_outcomes
+from bedrock_spark.run_folder.cleaned import Cleaned
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.events import Seen, Submitted, Submitting
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
@@ -191,6 +198,69 @@ def test_an_error_names_its_stage(file: Path, tmp_path: Path) -> None:
     runs = Runs(file)
     assert runs.run() is None
     assert runs.opened["judge"].budget.max_cost_usd == Decimal("2.5")
+
+
+def test_a_first_stage_that_is_refused_leaves_nothing_behind(file: Path, tmp_path: Path) -> None:
+    """Neither is a run: another config may use the folder."""
+    runs = Runs(file)
+
+    def refuse(_: Config) -> Any:
+        raise RunFolderError("no")
+
+    runs.runs.open_run = refuse
+    with pytest.raises(RunFolderError, match="stage classify: no"):
+        runs.run()
+    assert [path for path in (tmp_path / "runs").rglob("*") if path.is_file()] == []
+    # Once a stage is begun, its folder says so.
+    assert Runs(file).run() is None
+    with pytest.raises(RunFolderError):
+        runs.run()
+    assert (tmp_path / "runs" / "stages.json").exists()
+    assert json.loads((tmp_path / "runs" / "report.json").read_text())["cost"] == 3.75
+
+
+@pytest.mark.parametrize(
+    ("cleaned", "end", "opened"),
+    [
+        (["classify"], {}, ["extract", "judge"]),
+        (["classify", "extract"], {}, ["judge"]),
+        # The rows of the last one are the result.
+        (["judge"], {}, NAMES),
+        # What was not done, or not well, is not passed over.
+        (["classify"], {"state": HELD}, ["classify"]),
+        (["classify"], {"outcomes": {"ok": 9, "error": 1}}, ["classify"]),
+    ],
+)
+def test_an_early_stage_that_was_cleaned_is_over(
+    file: Path, tmp_path: Path, cleaned: list[str], end: Ended, opened: list[str]
+) -> None:
+    """The later ones go on, and its cost still counts."""
+    first = Runs(file)
+    first.ends["classify"] = end
+    first.run()
+    for name in cleaned:
+        note = Cleaned(2_000.0, ("results", "report"), is_over=True)
+        (tmp_path / "runs" / name / "cleaned.json").write_bytes(note.to_json())
+    again = Runs(file)
+    again.ends["classify"] = end
+    asked: list[str] = []
+
+    def open_run(config: Config) -> Any:
+        asked.append(config.run_uri.rpartition("/")[2])
+        if asked[-1] in cleaned:
+            raise RunCleanedError("was cleaned")
+        return again._open(config)
+
+    again.runs.open_run = open_run
+    if "judge" in cleaned or end:
+        with pytest.raises(RunCleanedError):
+            again.run()
+        assert asked == opened
+        return
+    assert again.run() is None
+    assert asked == opened
+    report = json.loads((tmp_path / "runs" / "report.json").read_text())
+    assert (report["state"], report["cost"]) == ("done", 3.75)
 
 
 def test_an_error_of_the_budget_has_what_later_stages_cost_too(file: Path) -> None:

@@ -112,6 +112,37 @@ def test_what_is_about_the_common_model_is_not_about_another_one() -> None:
     ]
 
 
+PRO = "amazon.nova-pro-v1:0"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [f"stages.second.model.id={PRO}"],
+        [f"stages.second.model={PRO}"],
+        [f'stages.second.model={{"id": "{PRO}"}}'],
+        [json.dumps({"stages.second.model.id": PRO})],
+        [f"stages.second.model.id={NOVA}", f"stages.second.model.id={PRO}"],
+    ],
+)
+def test_a_model_of_the_command_line_is_another_model_too(overrides: list[str]) -> None:
+    """What is about the common model is left out, as if the file named the stage's own."""
+    common: dict[str, Any] = {
+        "prices": {"source": "none", "batch": {"input": 0.001, "output": 0.002}},
+        "targets": [{"model_id": NOVA}],
+        "model": {"id": NOVA, "family": "nova"},
+        "fallback": {"model_id": NOVA},
+    }
+    found = check_stages({**COMMON, **common, "stages": [FIRST, {"name": "second"}]}, overrides)
+    named = stages_of(FIRST, {"name": "second", "model": PRO}, **common)
+    assert found is not None
+    assert [stage.config for stage in found.stages] == [stage.config for stage in named.stages]
+    other = found.stages[1].config
+    assert (other.model.id, other.prices.batch, other.targets) == (PRO, None, ())
+    assert other.fallback is not None
+    assert other.fallback.model_id == PRO
+
+
 FAULTS: list[tuple[list[Any], str]] = [
     ([], "stages: must be a list of stages, each with a name"),
     (["first"], "stages[0]: must be keys with values"),
