@@ -11,7 +11,15 @@ import pyarrow as pa
 import yaml
 
 from bedrock_spark.browse.opened_runs import OpenedRun
-from bedrock_spark.browse.row_filter import WITHOUT_REASON, ErrorGroup, RowFilter, searched_columns
+from bedrock_spark.browse.row_filter import (
+    WITHOUT_REASON,
+    ErrorGroup,
+    RowFilter,
+    is_measure,
+    is_text_type,
+    measure_of,
+    searched_columns,
+)
 from bedrock_spark.browse.row_pages import units_of, wanted_rows
 from bedrock_spark.browse.row_sets import groups_of
 from bedrock_spark.browse.unit_file import UnitFile
@@ -23,6 +31,8 @@ from bedrock_spark.schema import quote_name
 _ROWS = 1_000
 # What a pattern of a message has in place of what differs from row to row, and the white space.
 _VARIABLE = re.compile(r"'…'|\[…\]|…|\bN\b|\s+")
+# A whole number as Spark writes it: another text is none of its values.
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def csv_of(
@@ -96,6 +106,8 @@ def source_of(run_uri: str, config: Config, wanted: RowFilter, schema: pa.Schema
     notes: list[str] = []
     prefix = config.results.prefix
     if wanted.error is not None:
+        if outcomes and wanted.error.outcome not in outcomes:
+            conditions.append("false")  # no row of the group has one of these outcomes
         outcomes = [wanted.error.outcome]
         conditions += _of_group(wanted.error, prefix)
         if any("LIKE" in condition for condition in conditions):
@@ -137,12 +149,30 @@ def _of_value(column: str, value: str, schema: pa.Schema) -> str:
     if not value:
         return f"coalesce(cast({name} AS string), '') = ''"
     kind = schema.field(column).type if column in schema.names else pa.string()
-    is_plain = pa.types.is_boolean(kind) or pa.types.is_integer(kind)
-    if is_plain and re.fullmatch(r"true|false|-?\d+", value):
+    if is_measure(kind):
+        return _of_measure(name, measure_of(value, kind), kind)
+    is_plain = (pa.types.is_boolean(kind) and value in ("true", "false")) or (
+        pa.types.is_integer(kind) and _WHOLE_NUMBER.fullmatch(value)
+    )
+    if is_plain:
         return f"{name} = {value}"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text_type(kind):
         return f"{name} = {_literal(value)}"
     return f"cast({name} AS string) = {_literal(value)}"
+
+
+def _of_measure(name: str, wanted: pa.Scalar | None, kind: pa.DataType) -> str:
+    """Compare values, not texts: Spark writes a float or a time otherwise than the page."""
+    if wanted is None:
+        return "false"
+    value = wanted.as_py()
+    if pa.types.is_floating(kind):
+        text, sql = repr(value), "FLOAT" if pa.types.is_float32(kind) else "DOUBLE"
+    else:
+        text, sql = value.isoformat(), "DATE"
+        if pa.types.is_timestamp(kind):
+            sql = "TIMESTAMP_NTZ" if kind.tz is None else "TIMESTAMP"
+    return f"{name} = CAST({_literal(text)} AS {sql})"
 
 
 def _literal(text: str) -> str:

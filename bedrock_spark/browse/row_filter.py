@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,31 @@ def is_text_type(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def is_measure(kind: pa.DataType) -> bool:
+    """Tell whether a column holds what is written in several ways: floats, dates and times."""
+    is_time = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+    return bool(pa.types.is_floating(kind) or is_time)
+
+
+def measure_of(text: str, kind: pa.DataType) -> pa.Scalar | None:
+    """Return the value of such a column that a text names; None if it names none.
+
+    The text may be as a page shows the value, which is not as Arrow or Spark writes it.
+    """
+    try:
+        if pa.types.is_floating(kind):
+            return pa.scalar(float(text), kind)
+        if pa.types.is_date(kind):
+            return pa.scalar(date.fromisoformat(text), kind)
+        moment = datetime.fromisoformat(text)
+        if kind.tz is None and moment.tzinfo is not None:
+            return None
+        is_naive = kind.tz is not None and moment.tzinfo is None
+        return pa.scalar(moment.replace(tzinfo=UTC) if is_naive else moment, kind)
+    except (ValueError, OverflowError, pa.ArrowException):
+        return None
+
+
 def _numpy(found: Any) -> Mask:
     mask: Mask = pc.fill_null(found, False).to_numpy(zero_copy_only=False)
     return mask
@@ -174,6 +200,11 @@ def _has_value(column: pa.ChunkedArray, value: str) -> Mask:
     own = _array(column)
     if pa.types.is_nested(own.type) or pa.types.is_binary(own.type):
         raise ConfigError("column: holds lists, structures or bytes; name a column of plain values")
+    if value and is_measure(own.type):
+        wanted = measure_of(value, own.type)
+        if wanted is None:
+            return np.zeros(len(own), np.bool_)
+        return _numpy(pc.equal(own, wanted))
     texts = own if is_text_type(own.type) else pc.cast(own, pa.string())
     if value:
         return _numpy(pc.equal(texts, value))

@@ -148,10 +148,13 @@ class _Reading:
             self._problems.append(str(exc))
             return True
         with file:
-            for group in range(start.group, file.groups):
-                row = start.row if group == start.group else 0
-                if not self._add_group(file, Place(start.unit, group, row)):
-                    return False
+            try:
+                for group in range(start.group, file.groups):
+                    row = start.row if group == start.group else 0
+                    if not self._add_group(file, Place(start.unit, group, row)):
+                        return False
+            except RunFolderError as exc:  # the rows behind it can still be looked at
+                self._problems.append(str(exc))
         return True
 
     def _add_group(self, file: UnitFile, start: Place) -> bool:

@@ -170,9 +170,13 @@ def _sorted(parts: Sequence[_Wanted], order: Order | None, first: int, most: int
     number, row = np.concatenate(numbers), np.concatenate([part.rows for part in parts])
     chosen: npt.NDArray[np.int64] = np.arange(len(row))
     if order is not None:
-        values = pa.chunked_array(
-            [chunk for part in parts if part.values is not None for chunk in part.values.chunks]
-        )
+        chunks = [chunk for p in parts if p.values is not None for chunk in p.values.chunks]
+        if any(chunk.type != chunks[0].type for chunk in chunks):
+            raise RunFolderError(
+                f"sort {order.column}: the shards have different columns, because the config's "
+                "results section has changed; run bedrock-spark collect again"
+            )
+        values = pa.chunked_array(chunks)
         way = "descending" if order.is_descending else "ascending"
         # Rows with equal values keep the order of units: the position is the second key.
         table = pa.table({"value": values, "position": chosen})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -194,11 +195,14 @@ def ask_rows(
     concurrency: int,
     limit: Decimal,
     on_answer: OnAnswer,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Ask all questions, at most `concurrency` at a time, and report each as it is answered.
 
     limit: dollars. A question that may exceed it is reported as `missing`
-    Raises RefusedModelError if a model would answer no question.
+    is_stopped: once it is true, no further question is asked
+    Raises RefusedModelError if a model would answer no question. However it ends, the answers of
+    the calls that run are waited for and reported: they are paid for.
     """
     money = _Money(limit)
     running: dict[Future[AnsweredRow], Question] = {}
@@ -221,6 +225,8 @@ def ask_rows(
             for question in questions:
                 while running and (len(running) >= concurrency or not money.fits(question.most)):
                     settle()
+                if is_stopped():
+                    break
                 if not money.fits(question.most):
                     on_answer(question, _unasked(limit))
                     continue
@@ -228,8 +234,13 @@ def ask_rows(
                 running[pool.submit(askers[question.which].ask, question.body)] = question
             while running:
                 settle()
-        except BaseException:
+        except BaseException as exc:
             pool.shutdown(wait=True, cancel_futures=True)
+            for future, question in running.items():
+                if not future.cancelled() and future.exception() is None:
+                    # What failed once, such as a closed pipe, must not hide the other answers.
+                    with suppress(type(exc)):
+                        on_answer(question, future.result())
             raise
 
 

@@ -55,9 +55,11 @@ def ask_sides(
     clock: Clock,
     on_row: OnRow,
     with_keeper: WithKeeper = as_it_is,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Ask the wanted rows of all sides, a row by both configs before the next one.
 
+    is_stopped: once it is true, no further row is asked; the running calls end as ever
     If `on_row` raises, no further row is asked, and the error is raised when the running calls have
     ended. Their answers are kept.
     """
@@ -84,7 +86,7 @@ def ask_sides(
             if row.line is not None and (kept := side.kept.get(row.line.body)) is not None:
                 note(which, number, asker.read_kept(kept, row.line.body))
     try:
-        ask_rows(askers, questions, options.concurrency, options.max_cost, note_all)
+        ask_rows(askers, questions, options.concurrency, options.max_cost, note_all, is_stopped)
     except RefusedModelError as exc:
         side = sides[exc.which]
         raise InvokeRefusedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,6 +42,7 @@ class View:
     new: what it costs to ask the rows without an answer; again: to ask all rows again
     most: of a row, by its number; None if its price is not known
     tokens: in, of each body
+    digest: of the requests and their prices: what a person sees who agrees to pay for them
     """
 
     draft: Draft
@@ -51,10 +53,7 @@ class View:
     again: Estimate
     most: dict[int, Decimal | None]
     tokens: dict[bytes, int]
-
-
-class StoppedError(Exception):
-    """The asking was stopped: what was not asked yet is not asked."""
+    digest: str
 
 
 @dataclass
@@ -213,7 +212,7 @@ class Bench:
         }
         self._look_up(side)
         new = _estimate(side, tokens)
-        return View(draft, side, rows, choice, new, again, most, tokens)
+        return View(draft, side, rows, choice, new, again, most, tokens, _digest_of(side))
 
     def _look_up(self, side: Side) -> None:
         side.look_up(self.clock.now())
@@ -229,31 +228,53 @@ class Bench:
         on_row: Callable[[AnsweredRow], None],
         numbers: frozenset[int] | None = None,
         *,
+        seen: str,
         again: bool = False,
         max_cost: Decimal,
     ) -> None:
         """Ask rows, and call `on_row` with each as it is answered. Returns when all are.
 
+        It also returns when `stop` was called, and the running calls have ended.
+
         numbers: of the rows; None for all
+        seen: the digest of the view that the person sees who agrees to pay
         again: pay also for requests whose answers are known
         max_cost: dollars; a row that may exceed them is not asked
-        Raises StoppedError, ConfigError if rows are being asked or there are none, BudgetError, and
-        InvokeRefusedError if the model would answer no row.
+        Raises ConfigError if rows are being asked, if there are none, or if they are others than
+        those seen; BudgetError; and InvokeRefusedError if the model would answer no row.
         """
-        view = self.view
-        if view is None or self.error is not None or self.is_reading:
-            raise ConfigError("there are no rows to ask yet, or the config is not valid")
-        if not self._asking.acquire(blocking=False):
-            raise ConfigError("rows are being asked; wait for them, or stop them first")
+        view = self._begin_asking(seen)
         try:
-            self._stop.clear()
             self._ask(view, on_row, numbers, again=again, max_cost=max_cost)
         finally:
-            # What was answered need not be paid for again.
-            side = replace(view.side)
-            self._look_up(side)
-            self.view = replace(view, side=side, new=_estimate(side, view.tokens))
-            self._asking.release()
+            try:
+                # What was answered need not be paid for again.
+                side = replace(view.side)
+                self._look_up(side)
+                self.view = replace(view, side=side, new=_estimate(side, view.tokens))
+            finally:
+                self._asking.release()
+
+    def _begin_asking(self, seen: str) -> View:
+        """Return the view whose rows are asked; until the asking ends, nothing changes it."""
+        with self._changing:
+            view = self.view
+            if view is None or self.error is not None or self.is_reading:
+                raise ConfigError("there are no rows to ask yet, or the config is not valid")
+            self.refuse_unseen(seen)
+            if not self._asking.acquire(blocking=False):
+                raise ConfigError("rows are being asked; wait for them, or stop them first")
+            self._stop.clear()
+            return view
+
+    def refuse_unseen(self, seen: str) -> None:
+        """Raise ConfigError if the rows, their requests or prices are not those that were seen."""
+        if self.view is not None and self.view.digest != seen:
+            raise ConfigError(
+                "the rows or the config were changed elsewhere since this page was loaded, such as "
+                "in another tab, and nothing was asked: load the page again to see what is asked "
+                "now, and its price"
+            )
 
     def _ask(
         self,
@@ -273,10 +294,9 @@ class Bench:
         def note(_: int, row: AnsweredRow) -> None:
             self._note(side, row)
             on_row(row)
-            if self._stop.is_set():
-                raise StoppedError
 
-        ask_sides([side], options, self.clock, note, self.memory.with_keeper)
+        keeping = self.memory.with_keeper
+        ask_sides([side], options, self.clock, note, keeping, self._stop.is_set)
         self.whole = self._whole_of(view)
 
     def _note(self, side: Side, row: AnsweredRow) -> None:
@@ -306,6 +326,13 @@ class Bench:
         rows = [a.answer for a in last if a is not None and self.is_current(a.answer.number)]
         paid = [row for row in rows if row.shares is None]
         return whole_of_side(view.side, view.rows, paid)
+
+
+def _digest_of(side: Side) -> str:
+    found = hashlib.sha256(repr(side.prices).encode())
+    for row in side.rendered:
+        found.update(b"-" if row.line is None else request_id(side, row.line.body))
+    return found.hexdigest()[:32]
 
 
 def _estimate(side: Side, tokens: dict[bytes, int]) -> Estimate:

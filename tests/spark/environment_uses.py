@@ -19,15 +19,15 @@ import bedrock_spark
 from bedrock_spark.environment.trim import AWS_SERVICES
 from bedrock_spark.page.charts import histogram
 
-# What is imported only if a config asks for it, of an extra that an archive has not.
-NEED_EXTRAS = {"bedrock_spark.monitoring.lineage_events"}
+# What is imported only if a config or a command asks for it, of an extra that an archive has not.
+NEED_EXTRAS = ("bedrock_spark.monitoring.lineage_events", "bedrock_spark.ui.")
 
 
 def main(is_without_pandas: bool) -> None:
     """Import every module, and use each package as a run does."""
     names = [m.name for m in pkgutil.walk_packages(bedrock_spark.__path__, "bedrock_spark.")]
     for name in names:
-        if name not in NEED_EXTRAS:
+        if not name.startswith(NEED_EXTRAS):
             importlib.import_module(name)
     table = pa.table({"key": [1, 2, 2], "text": ["a", None, "b"]})
     for compression in ("zstd", "snappy", "gzip", "none"):

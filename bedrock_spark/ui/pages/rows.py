@@ -24,7 +24,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from bedrock_spark.config.row_choice import RowChoice, keys_of_lines
 from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.errors import BedrockSparkError, ConfigError
-from bedrock_spark.preview.bench import Bench, StoppedError, View
+from bedrock_spark.preview.bench import Bench, View
 from bedrock_spark.preview.draft import Fields
 from bedrock_spark.preview.options import MAX_COST
 from bedrock_spark.preview.values import AnsweredRow, Estimate
@@ -182,8 +182,11 @@ def ask() -> AnyResponse:
     require_calls()
     name = argument("config")
     again_number = request.form.get("again_number", "")
+    bench, seen = benches().of(name), argument("seen")
+    bench.refuse_unseen(seen)
     asking = _Asking(
-        benches().of(name),
+        bench,
+        seen,
         _numbers(again_number or request.form.get("numbers", "")),
         is_again=bool(again_number or request.form.get("again")),
         limit=_limit(request.form.get("limit", f"{MAX_COST}")),
@@ -216,9 +219,15 @@ class _Asking:
     """Asks rows in a thread, which goes on while the lines of its answers are sent."""
 
     def __init__(
-        self, bench: Bench, numbers: frozenset[int] | None, *, is_again: bool, limit: Decimal
+        self,
+        bench: Bench,
+        seen: str,
+        numbers: frozenset[int] | None,
+        *,
+        is_again: bool,
+        limit: Decimal,
     ) -> None:
-        self._bench, self._numbers = bench, numbers
+        self._bench, self._seen, self._numbers = bench, seen, numbers
         self._is_again, self._limit = is_again, limit
         # The numbers of the answered rows; None at the end.
         self._answered: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -230,9 +239,12 @@ class _Asking:
             self._answered.put(row.number)
 
         try:
-            self._bench.ask(note, self._numbers, again=self._is_again, max_cost=self._limit)
-        except StoppedError:
-            return  # the user has stopped it
+            self._bench.ask(
+                *(note, self._numbers),
+                seen=self._seen,
+                again=self._is_again,
+                max_cost=self._limit,
+            )
         finally:
             self._answered.put(None)
 
@@ -245,8 +257,8 @@ class _Asking:
                     view = self._view
                     row = row_of(self._bench, view, number, source_columns(view))
                     yield _line(row=number, html=render_template("rows/row.html", row=row))
-            except GeneratorExit:
-                # The browser has gone.
+            except BaseException:
+                # The browser has gone, or a row cannot be shown.
                 self._bench.stop()
                 raise
             try:

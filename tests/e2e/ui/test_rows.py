@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from bedrock_emulator import LocalBedrock
+from bedrock_spark.errors import StorageError
 from bedrock_spark.ui.app import create_app
 from bedrock_spark.ui.guard import cookie_name
 from bedrock_spark.ui.settings import Kind, Place, UiSettings
@@ -39,6 +41,8 @@ class Rows:
     def __init__(self, config: str, **settings: Any) -> None:
         app = create_app(UiSettings(Place(config, Kind.CONFIG), **settings), TOKEN)
         self.config = config
+        # What the page that was read last shows; it goes with what is asked.
+        self.seen = "nothing"
         self.client: FlaskClient = app.test_client()
         self.client.set_cookie(cookie_name(TOKEN), TOKEN, domain="localhost")
         self.client.environ_base["HTTP_ORIGIN"] = "http://localhost"
@@ -56,13 +60,15 @@ class Rows:
             pass
         page = self.client.get("/rows", query_string={"config": self.config})
         assert page.status_code == 200, page.text
+        seen = re.search(r'name="seen" value="(\w+)"', page.text)
+        self.seen = self.seen if seen is None else seen[1]
         return page.text
 
     def ask(self, **form: str) -> list[dict[str, Any]]:
         """Ask rows as the script does; return the lines."""
         reply = self.client.post(
             "/rows/ask",
-            data={"config": self.config, "limit": "1", **form},
+            data={"config": self.config, "seen": self.seen, "limit": "1", **form},
             headers={"Accept": "application/x-ndjson, application/json;q=0.9"},
         )
         assert reply.status_code == 200, reply.text
@@ -131,7 +137,8 @@ def test_the_limit_holds_and_is_named(local: LocalBedrock, tmp_path: Path) -> No
     (end,) = page.ask(limit="0.000001")
     assert "more than the limit $0.0000010, and nothing was asked" in end["error"]
     assert calls(local) == before
-    reply = page.client.post("/rows/ask", data={"config": page.config, "limit": "much"})
+    data = {"config": page.config, "seen": page.seen, "limit": "much"}
+    reply = page.client.post("/rows/ask", data=data)
     assert (reply.status_code, "is no sum of dollars" in reply.text) == (400, True)
 
 
@@ -140,7 +147,8 @@ def test_without_a_script_the_page_comes_when_all_is_answered(
 ) -> None:
     page = Rows(write_config(tmp_path, local), allow_calls=True)
     page.text(rows="3")
-    reply = page.client.post("/rows/ask", data={"config": page.config, "limit": "1"})
+    data = {"config": page.config, "seen": page.seen, "limit": "1"}
+    reply = page.client.post("/rows/ask", data=data)
     assert reply.status_code == 303
     assert page.text().count('<span class="tag ok">ok</span>') == 3
 
@@ -250,3 +258,76 @@ def test_the_start_page_of_a_config_are_its_rows(local: LocalBedrock, tmp_path: 
     page = Rows(write_config(tmp_path, local))
     start = page.client.get("/", follow_redirects=True)
     assert "Rows of" in start.text
+
+
+def test_stop_shows_and_counts_what_the_running_calls_answer(
+    local: LocalBedrock, tmp_path: Path
+) -> None:
+    """Those calls are paid for. No other row is asked."""
+    page = Rows(write_config(tmp_path, local), allow_calls=True)
+    page.text()
+    before = local.usage()["totals"]
+    local.set_faults({"holds": [{"operation": "InvokeModel", "body": "number"}]})
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(page.ask)
+        try:
+            while not (held := local.held().get("InvokeModel", 0)) or held < 4:
+                pass
+            other = page.client.post("/rows/stop", data={"config": page.config})
+            assert other.status_code == 303
+        finally:
+            local.set_faults({})
+        *rows, end = asked.result()
+    after = local.usage()["totals"]
+    paid = after["invocations"] - before["invocations"]
+    assert 4 <= paid < 20
+    assert len(rows) == paid
+    assert end["error"] is None
+    tokens_in, tokens_out = (
+        after[f"invocation_{kind}_tokens"] - before[f"invocation_{kind}_tokens"]
+        for kind in ("input", "output")
+    )
+    cost = 2 * (Decimal(tokens_in) + 2 * Decimal(tokens_out)) / 1_000_000
+    assert f"<dt>paid here</dt><dd>${cost:.4f}" in end["html"]
+    # It goes on with the others.
+    assert len(page.ask()) == 21
+    assert local.usage()["totals"]["invocations"] - before["invocations"] == 20
+
+
+def test_a_page_that_shows_another_request_pays_nothing(
+    local: LocalBedrock, tmp_path: Path
+) -> None:
+    """A second tab has changed the prompt, or the rows: the price was another one."""
+    page = Rows(write_config(tmp_path, local), allow_calls=True)
+    page.text()
+    first, before = page.seen, calls(local)
+    data = {"config": page.config, "seen": first, "limit": "1"}
+    page.change(prompt="Sort and explain: {{ body }}")
+    for more in ({}, {"again": "1"}, {"numbers": "2"}):
+        reply = page.client.post("/rows/ask", data={**data, **more})
+        assert (reply.status_code, "nothing was asked" in reply.text) == (400, True)
+    page.change()
+    page.text(rows="3")
+    assert page.client.post("/rows/ask", data=data).status_code == 400
+    assert page.client.post("/rows/ask", data={"config": page.config}).status_code == 400
+    assert calls(local) == before
+    # Other columns of the answer change nothing that is asked.
+    seen = page.seen
+    page.change(parse="label string")
+    assert page.seen == seen
+
+
+def test_rows_are_asked_again_after_a_store_that_could_not_be_read(
+    local: LocalBedrock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error is shown; the page does not say for ever that rows are being asked."""
+    page = Rows(write_config(tmp_path, local), allow_calls=True)
+    page.text(rows="2")
+
+    def fail(*_: Any) -> None:
+        raise StorageError("the store does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bedrock_spark.invoke.kept_calls.find_kept", fail)
+        assert "the store does not answer" in page.ask()[-1]["error"]
+    assert page.ask()[-1]["error"] is None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -16,6 +18,7 @@ from bedrock_spark.config import parse_config
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.reasons import pattern_of
 from bedrock_spark.run_folder import layout
+from bedrock_spark.ui.rows_view import cell
 from tests.unit.browse.run_of_rows import SCHEMA, opened, row, shard, write_run
 from tests.unit.fakes import config_values
 
@@ -85,7 +88,9 @@ def test_conditions_become_sql() -> None:
     [
         ("urgency", "3", "`urgency` = 3"),
         ("urgency", "x", "cast(`urgency` AS string) = 'x'"),
-        ("cost_usd", "0.5", "cast(`cost_usd` AS string) = '0.5'"),
+        ("cost_usd", "0.5", "`cost_usd` = CAST('0.5' AS DOUBLE)"),
+        ("cost_usd", "0.00000774", "`cost_usd` = CAST('7.74e-06' AS DOUBLE)"),
+        ("cost_usd", "much", "false"),
         ("label", "", "coalesce(cast(`label` AS string), '') = ''"),
     ],
 )
@@ -105,3 +110,46 @@ def test_a_group_of_errors_becomes_a_pattern() -> None:
     assert source(RowFilter(error=ErrorGroup("missing", None, "")))[1]["where"] == (
         "`error_code` IS NULL"
     )
+
+
+def test_an_outcome_that_the_group_of_errors_does_not_have_takes_no_row() -> None:
+    wanted = RowFilter(outcomes=("ok",), error=ErrorGroup("error", 400, "bad"))
+    assert source(wanted)[1]["where"].startswith("false AND ")
+
+
+@pytest.mark.parametrize("value", ["\u0663", "007", "9" * 60, "true"])
+def test_what_is_no_whole_number_of_spark_is_compared_as_text(value: str) -> None:
+    schema = pa.schema([("rank", pa.int32())])
+    config = parse_config(config_values())
+    text = source_of("s3://my-bucket/runs/x", config, RowFilter(column="rank", value=value), schema)
+    where = yaml.safe_load(text)["source"]["where"]
+    assert where == f"cast(`rank` AS string) = '{value}'"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "condition"),
+    [
+        (7.74e-06, "0.00000774", "CAST('7.74e-06' AS DOUBLE)"),
+        (1.0, "1.0", "CAST('1.0' AS DOUBLE)"),
+        (date(2026, 1, 2), "2026-01-02", "CAST('2026-01-02' AS DATE)"),
+        (
+            datetime(2026, 1, 2, 3, tzinfo=UTC),
+            "2026-01-02T03:00:00+00:00",
+            "CAST('2026-01-02T03:00:00+00:00' AS TIMESTAMP)",
+        ),
+        (
+            datetime(2026, 1, 2, 3, 4, 5, 6),
+            "2026-01-02T03:04:05.000006",
+            "CAST('2026-01-02T03:04:05.000006' AS TIMESTAMP_NTZ)",
+        ),
+    ],
+)
+def test_a_value_is_found_as_a_page_shows_it(value: Any, shown: str, condition: str) -> None:
+    assert cell(value) == shown
+    rows = pa.table({"at": pa.array([None, value])})
+    config = parse_config(config_values())
+    wanted = RowFilter(column="at", value=shown)
+    assert wanted.mask(rows, config.results).tolist() == [False, True]
+    assert not RowFilter(column="at", value="soon").mask(rows, config.results).any()
+    source = yaml.safe_load(source_of("s3://my-bucket/x", config, wanted, rows.schema))["source"]
+    assert source["where"] == f"`at` = {condition}"

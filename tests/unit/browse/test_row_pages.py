@@ -196,6 +196,19 @@ def test_results_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert f"the results of {shard(1)} are damaged" in page.problems[1]
 
 
+def test_rows_behind_a_damaged_row_group_are_shown(tmp_path: Path) -> None:
+    """The footer of the first unit is whole, its values are not."""
+    run = write_run(tmp_path, units(2, 2))
+    path = tmp_path / layout.results_key(shard(0))
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + b"\xff" * (len(data) // 3) + data[4 + len(data) // 3 :])
+    page = read_page(opened(run), RowFilter())
+    assert numbers(page) == [2, 3]
+    assert page.next is None
+    (problem,) = page.problems
+    assert f"the results of {shard(0)} are damaged" in problem
+
+
 def test_a_column_that_does_not_exist_is_named(tmp_path: Path) -> None:
     run = opened(write_run(tmp_path, units(1, 2)))
     with pytest.raises(ConfigError, match="column nope: the results have no such column; they hav"):

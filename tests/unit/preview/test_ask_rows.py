@@ -191,3 +191,68 @@ def test_a_model_that_answers_nothing_ends_the_preview() -> None:
         ask(asker, questions, Decimal(1))
     assert raised.value.refusal.error_code == 403
     assert len(asker.asked) < len(questions)
+
+
+def test_a_stop_waits_for_the_running_calls_and_reports_them() -> None:
+    """They are paid for."""
+    both = threading.Barrier(2)
+
+    class TwoAtOnce(FakeAsker):
+        def ask(self, body: bytes) -> AnsweredRow:
+            both.wait(30)
+            return super().ask(body)
+
+    def run(*, stops: bool) -> list[bytes]:
+        found: list[bytes] = []
+
+        def note(question: Question, _: AnsweredRow) -> None:
+            found.append(question.body)
+
+        questions = [Question(0, (n,), b"%d" % n, None) for n in range(4)]
+        is_stopped = lambda: stops and bool(found)  # noqa: E731
+        asker = cast(Asker, TwoAtOnce())
+        ask_rows([asker], questions, 2, Decimal(9), note, is_stopped)
+        return found
+
+    assert sorted(run(stops=False)) == [b"0", b"1", b"2", b"3"]
+    assert sorted(run(stops=True)) == [b"0", b"1"]
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, KeyboardInterrupt])
+def test_an_error_of_the_report_hides_no_other_answer(error: type[BaseException]) -> None:
+    """The other call ends after the first one was reported."""
+    reported, both = threading.Event(), threading.Barrier(2)
+    found: list[bytes] = []
+
+    class Waiting(FakeAsker):
+        def ask(self, body: bytes) -> AnsweredRow:
+            both.wait(30)
+            if body == b"2":
+                assert reported.wait(30)
+            return super().ask(body)
+
+    def note(question: Question, _: AnsweredRow) -> None:
+        found.append(question.body)
+        reported.set()
+        raise error
+
+    questions = [Question(0, (n,), b, None) for n, b in enumerate([b"1", b"2", b"3"])]
+    with pytest.raises(error):
+        ask_rows([cast(Asker, Waiting())], questions, 2, Decimal(9), note)
+    assert found == [b"1", b"2"]
+
+
+def test_a_refusal_hides_no_other_answer() -> None:
+    found: list[bytes] = []
+    both = threading.Barrier(2)
+
+    class Refusing(FakeAsker):
+        def ask(self, body: bytes) -> AnsweredRow:
+            both.wait(30)
+            return super().ask(body)
+
+    questions = [Question(0, (0,), b"refused", None), Question(0, (1,), b"1", None)]
+    note: Callable[[Question, AnsweredRow], None] = lambda q, _: found.append(q.body)  # noqa: E731
+    with pytest.raises(RefusedModelError):
+        ask_rows([cast(Asker, Refusing())], questions, 2, Decimal(9), note)
+    assert found == [b"1"]
