@@ -85,11 +85,16 @@ def read_set(
         read_rows += file.rows(group)
         if not wanted.may_be_in(file.metadata(group), opened.run.config.results):
             continue
-        rows = wanted_rows(file, group, wanted, opened)
+        try:
+            rows = wanted_rows(file, group, wanted, opened)
+            values = _values(file, group, rows, order)
+        except RunFolderError as exc:
+            problems.append(str(exc))
+            continue
         if len(rows):
-            parts.append(_Wanted(file.unit, group, rows, _values(file, group, rows, order)))
+            parts.append(_Wanted(file.unit, group, rows, values))
     places = _sorted(parts, order, first, most)
-    rows_of_page, columns = _read(opened, places)
+    rows_of_page, columns = _read(opened, places, problems)
     found = sum(len(part.rows) for part in parts)
     return RowSet(rows_of_page, columns, found, read_rows, len(units), tuple(problems))
 
@@ -189,18 +194,25 @@ def _sorted(parts: Sequence[_Wanted], order: Order | None, first: int, most: int
 
 
 def _read(
-    opened: OpenedRun, places: Sequence[Place]
+    opened: OpenedRun, places: Sequence[Place], problems: list[str]
 ) -> tuple[tuple[FoundRow, ...], tuple[str, ...]]:
-    """Return rows with their values, in the order of `places`: each file is opened once."""
+    """Return rows with their values, in the order of `places`: each file is opened once.
+
+    Rows of a unit that cannot be read are left out; problems takes the reason.
+    """
     columns: dict[str, None] = {}
     values: dict[Place, dict[str, Any]] = {}
     ordered = sorted(places, key=lambda place: (place.unit, place.group, place.row))
     for unit, of_unit in groupby(ordered, key=lambda place: place.unit):
-        with UnitFile(opened.run.storage, unit) as file:
-            names = list_columns(opened, file.schema)
-            columns.update(dict.fromkeys(names))
-            for group, of_group in groupby(of_unit, key=lambda place: place.group):
-                own = list(of_group)
-                table = file.take(group, [place.row for place in own], names)
-                values.update(zip(own, table.to_pylist(), strict=True))
-    return tuple(FoundRow(place, values[place]) for place in places), tuple(columns)
+        try:
+            with UnitFile(opened.run.storage, unit) as file:
+                names = list_columns(opened, file.schema)
+                columns.update(dict.fromkeys(names))
+                for group, of_group in groupby(of_unit, key=lambda place: place.group):
+                    own = list(of_group)
+                    table = file.take(group, [place.row for place in own], names)
+                    values.update(zip(own, table.to_pylist(), strict=True))
+        except RunFolderError as exc:
+            problems.append(str(exc))
+    read = (FoundRow(place, values[place]) for place in places if place in values)
+    return tuple(read), tuple(columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bedrock_spark.chain import config_of_run, last_report
-from bedrock_spark.chain.budget import within_budget
+from bedrock_spark.chain.budget import costs_of_others, within_budget
 from bedrock_spark.check_stages import Stages, check_stages
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
@@ -124,6 +124,9 @@ def _show_stages(stages: Stages, mean: float | None, display: Display) -> int:
         planned = None
         if is_known:
             planned = _planned(within_budget(stages, stage), mean, None, display)
+            if stages.max_cost is not None and planned.pays:
+                spent = costs_of_others(stages, stage)
+                planned = _beside_others(planned, stages.max_cost, found, spent)
         found.append((stage.name, planned))
         known_by = f"known once {stage.source} has run: its rows are the source"
         display.say(f"stage {stage.name}{'' if planned is not None else f': {known_by}'}")
@@ -146,6 +149,37 @@ def _show_stages(stages: Stages, mean: float | None, display: Display) -> int:
     display.show_json(values)
     display.close("nothing was submitted; " + _rest(found, pays=pays))
     return ExitCode.TO_PAY if pays else ExitCode.DONE
+
+
+def _beside_others(
+    planned: Plan,
+    limit: Decimal,
+    earlier: Sequence[tuple[str, Plan | None]],
+    spent: Mapping[str, Decimal],
+) -> Plan:
+    """Return the plan of a stage with a note if earlier ones would leave too little of the budget.
+
+    limit: the budget of all stages; earlier: their plans
+    spent: what the other stages have cost, by name; a plan is about all records, also about those
+    """
+    costs = {name: p.cost for name, p in earlier if p is not None and p.pays and p.cost is not None}
+    if planned.cost is None or not costs:
+        return planned
+    low, high = planned.cost.low, planned.cost.high
+    for name in {*spent, *costs}:
+        cost, least = costs.get(name), spent.get(name, Decimal())
+        low += least if cost is None else max(least, cost.low)
+        most = least if cost is None else cost.high
+        high = None if high is None or most is None else high + max(least, most)
+    together = f"with what {', '.join(costs)} would cost, it"
+    named = f"budget.max_cost_usd {dollars(limit)}, which is that of all stages"
+    if low > limit:
+        said = f"{together} costs more than {named}: it ends before it asks all records"
+    elif high is None or high > limit:
+        said = f"{together} may cost more than {named}: then it ends before it asks all records"
+    else:
+        return planned
+    return planned.model_copy(update={"caveats": (*planned.caveats, said)})
 
 
 def _is_done(stages: Stages, name: str) -> bool:

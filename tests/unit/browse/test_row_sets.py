@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bedrock_spark.browse.row_filter import RowFilter
@@ -16,7 +18,8 @@ from bedrock_spark.browse.row_sets import (
     read_set,
     sampled_groups,
 )
-from bedrock_spark.errors import ConfigError
+from bedrock_spark.errors import ConfigError, RunFolderError
+from bedrock_spark.run_folder import layout
 from tests.unit.browse.run_of_rows import opened, row, shard, write_run
 
 
@@ -88,3 +91,30 @@ def test_nothing_that_is_wanted_is_no_row(tmp_path: Path) -> None:
     run = opened(write_run(tmp_path, units(2, 3)))
     found = read_set(run, RowFilter(text="nothing"), order=Order("ticket_id"))
     assert (found.rows, found.found, found.read_rows) == ((), 0, 6)
+
+
+@pytest.mark.parametrize("order", [None, Order("output_tokens")])
+def test_a_sample_leaves_out_a_unit_with_damaged_values(
+    tmp_path: Path, order: Order | None
+) -> None:
+    """The footer of the first unit is whole, its values are not."""
+    run = write_run(tmp_path, units(2, 2))
+    path = tmp_path / layout.results_key(shard(0))
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + b"\xff" * (len(data) // 2) + data[4 + len(data) // 2 :])
+    found = read_set(opened(run), RowFilter(), order=order)
+    assert numbers(found) == [2, 3]
+    (problem,) = found.problems
+    assert f"the results of {shard(0)} are damaged" in problem
+
+
+def test_a_column_of_several_types_is_not_sorted(tmp_path: Path) -> None:
+    """Such as when the config's results section has changed, and a collect was cut short."""
+    run = write_run(tmp_path, units(2, 2))
+    path = tmp_path / layout.results_key(shard(1))
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("output_tokens")
+    texts = table.column(place).cast(pa.string())
+    pq.write_table(table.set_column(place, "output_tokens", texts), path)
+    with pytest.raises(RunFolderError, match="sort output_tokens: the shards have different"):
+        read_set(opened(run), RowFilter(), order=Order("output_tokens"))

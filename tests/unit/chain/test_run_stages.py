@@ -18,7 +18,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.chain import StageRuns, Stop, config_of_run, leave_to_others
 from bedrock_spark.check_stages import check_stages
 from bedrock_spark.cli import main
-from bedrock_spark.cli.plan import _cost_of
+from bedrock_spark.cli.plan import _beside_others, _cost_of
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.doctor.diagnose import _without_unknown_rows
 from bedrock_spark.errors import (
@@ -42,6 +42,7 @@ from bedrock_spark.run_folder.stages_file import stages_below
 from tests.models import NOVA
 from tests.unit.fakes import ROLE, FakeClock
 from tests.unit.page.numbers import text_of
+from tests.unit.planning.test_table import PLAN
 
 STAGES: list[dict[str, Any]] = [
     {"name": "classify", "results": {"max_errors": 0}},
@@ -488,3 +489,27 @@ def test_the_cost_of_stages_is_that_of_all_their_records(to_ask: int | None) -> 
     numbers = {"cost": money("1", "2", "3"), "source": SimpleNamespace(records=5)}
     plans: Any = [SimpleNamespace(**numbers, to_ask=left) for left in (5, to_ask)]
     assert _cost_of(plans) == "all records of the planned stages would cost about $4.00"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "spent", "said"),
+    [
+        (None, {}, None),
+        (money("1", "2", "3"), {}, None),
+        (money("1", "2", "9"), {}, "may cost more than budget.max_cost_usd $5.00"),
+        (money("1", None, None), {}, "may cost more than budget.max_cost_usd $5.00"),
+        (money("4.5", None, None), {}, "costs more than budget.max_cost_usd $5.00"),
+        # What is spent is a part of what the plan of the same stage says.
+        (money("1", "2", "3"), {"classify": Decimal(2)}, None),
+        (money("1", "2", "3"), {"classify": Decimal(2), "judge": Decimal(4)}, "costs more than"),
+    ],
+)
+def test_the_plans_of_earlier_stages_count_against_the_common_budget(
+    earlier: Money | None, spent: dict[str, Decimal], said: str | None
+) -> None:
+    """No money is spent on them yet, and they are asked first."""
+    mine = PLAN.model_copy(update={"cost": money("1", "1.5", "2"), "pays": True, "caveats": ()})
+    plans = [("classify", mine.model_copy(update={"cost": earlier})), ("extract", None)]
+    caveats = _beside_others(mine, Decimal(5), plans, spent).caveats
+    assert len(caveats) == (said is not None)
+    assert said is None or f"with what classify would cost, it {said}" in caveats[0]
