@@ -1,12 +1,8 @@
-"""The playground in Chromium against the local Bedrock: chat, side by side, image, embedding.
-
-With BEDROCK_SPARK_PICTURES=docs/pictures, the pictures of docs/ui.md are written there.
-"""
+"""The playground in Chromium against the local Bedrock: chat, side by side, image, embedding."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +16,7 @@ from bedrock_spark.check import check_config
 from tests.browser import PHONE, SCREEN
 from tests.e2e.ui.checks import Watched, check_as_it_is, check_page, open_page
 from tests.e2e.ui.conftest import Serve
+from tests.e2e.ui.pictures import picture
 from tests.emulator.openai_stub import asking, serving
 from tests.emulator.test_openai_streaming import Stub, delta
 
@@ -76,15 +73,6 @@ def answers(page: Page, side: str = "a") -> str:
     return page.inner_text(f"[data-side={side}].answers")
 
 
-def picture(page: Page, name: str) -> None:
-    """Write a picture for the docs, if that is asked for."""
-    folder = os.environ.get("BEDROCK_SPARK_PICTURES")
-    if folder:
-        page.set_viewport_size({"width": 1_000, "height": 600})
-        page.screenshot(path=Path(folder) / f"playground-{name}.png", full_page=True)
-        page.set_viewport_size({"width": SCREEN, "height": 844})
-
-
 @pytest.mark.parametrize("tab", ["chat", "text", "image", "embedding"])
 def test_each_tab_fits_and_can_be_used_by_the_keyboard(
     browser: Browser, address: str, tab: str
@@ -114,7 +102,7 @@ def test_a_chat_with_a_throughput(browser: Browser, address: str) -> None:
     ask(page, "Please look up order 17")
     assert "Calls the tool look_up" in answers(page)
     assert json.loads(page.locator("[data-side=a] .turn > div pre").inner_text()) == {"id": 17}
-    picture(page, "chat")
+    picture(page, "playground-chat")
     page.fill("[name=tools]", "")
     ask(page, HOSTILE)
     assert f"You wrote {HOSTILE}" in answers(page)
@@ -149,7 +137,7 @@ def test_two_models_side_by_side(browser: Browser, address: str) -> None:
     reasoning = page.locator("[data-side=a] .turn details").first
     assert reasoning.get_attribute("open") is None
     assert reasoning.locator("summary").inner_text() == "Reasoning"
-    picture(page, "side-by-side")
+    picture(page, "playground-side-by-side")
     check_as_it_is(watched, SCREEN)
     page.context.close()
 
@@ -226,7 +214,7 @@ def test_embeddings(browser: Browser, address: str) -> None:
     assert (first[0], first[3]) == ("the cat sleeps", "the cat eats")
     assert abs(float(first[1]) - 1) < 0.01
     assert rows[3].startswith(HOSTILE)
-    picture(page, "embedding")
+    picture(page, "playground-embedding")
     check_as_it_is(watched, SCREEN)
     page.context.close()
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser
 from tests import compared_runs
 from tests.e2e.ui.checks import check_as_it_is, check_page, open_page
 from tests.e2e.ui.conftest import Serve
+from tests.e2e.ui.pictures import picture
 from tests.unit.browse.run_of_rows import REJECTS, row, shard, write_run
 
 pytestmark = pytest.mark.long
@@ -75,6 +76,7 @@ def test_pages_follow_each_other(browser: Browser, serve: Serve, folder: Path) -
     watched = open_page(browser, address)
     page = watched.page
     page.goto(f"{address.partition('/?')[0]}{records(folder)}")
+    picture(page, "records", 800, top=112)
     seen = []
     while True:
         seen += page.locator("table.rows tbody tr td:nth-child(3)").all_inner_texts()

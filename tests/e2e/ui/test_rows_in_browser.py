@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 from bedrock_emulator import LocalBedrock
 from tests.e2e.ui.checks import check_as_it_is, check_page, open_page
 from tests.e2e.ui.conftest import Serve
+from tests.e2e.ui.pictures import picture
 from tests.e2e.ui.rows_config import write_config
 
 pytestmark = pytest.mark.long
@@ -38,6 +39,7 @@ def test_rows_are_asked_and_asked_again(browser: Browser, serve: Serve, tmp_path
         expect(page.locator("#row-5 mark")).to_have_text("sorted")
         expect(page.locator("#row-4 .tag.bad")).to_have_text("invalid")
         expect(page.locator(".sums")).to_contain_text("20 of 20 rows that were answered before")
+        picture(page, "rows", 1_400, top=735)
         page.locator("#row-5 summary").click()
         expect(page.locator("#row-5 pre").first).to_contain_text("<script>window.hacked = 1")
         page.get_by_text("What differs from").click()

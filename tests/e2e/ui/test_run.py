@@ -1,19 +1,15 @@
-"""A run in Chromium: gone on with, watched to its end, stopped; its jobs and what they wrote.
-
-With BEDROCK_SPARK_PICTURES=docs/pictures, the picture of docs/ui.md is written there.
-"""
+"""A run in Chromium: gone on with, watched to its end, stopped; its jobs and what they wrote."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.pipeline import Pipeline
@@ -23,6 +19,7 @@ from tests.browser import SCREEN
 from tests.e2e.kill_points import BUCKET, config_of, write_run
 from tests.e2e.ui.checks import check_as_it_is, check_page, open_page
 from tests.e2e.ui.conftest import Serve
+from tests.e2e.ui.pictures import picture
 from tests.unit.browse.finished_run import finished_run
 from tests.unit.page.reports import FAILED, HOSTILE, report_json
 
@@ -55,15 +52,6 @@ def served(serve: Serve, local: LocalBedrock) -> str:
     return serve(f"s3://{BUCKET}/runs/", "--allow-control", "--endpoint-url", local.endpoint_url)
 
 
-def picture(page: Page) -> None:
-    """Write a picture for the docs, if that is asked for."""
-    folder = os.environ.get("BEDROCK_SPARK_PICTURES")
-    if folder:
-        page.set_viewport_size({"width": 1_000, "height": 1_250})
-        page.screenshot(path=Path(folder) / "run.png")
-        page.set_viewport_size({"width": SCREEN, "height": 844})
-
-
 def upload_finished_run(local: LocalBedrock, folder: Path, uri: str) -> None:
     """Write a run that is done, and in which everything happened, to a bucket of its own."""
     folder = folder / uri.rpartition("/")[2]
@@ -92,7 +80,7 @@ def test_the_page_of_a_finished_run(
     watched = open_page(browser, address)
     assert HOSTILE in watched.page.inner_text("[data-part=errors]")
     assert watched.errors == []
-    picture(watched.page)
+    picture(watched.page, "run", 1_250)
 
 
 def test_a_run_is_watched_to_its_end(browser: Browser, serve: Serve, local: LocalBedrock) -> None:
