@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import click
 
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.browse.keys import id_of_key
 from bedrock_spark.browse.plain_json import as_json
 from bedrock_spark.cli.display import Display
@@ -93,6 +95,12 @@ class Records:
     show_default=True,
     help="With --outcome: how many records.",
 )
+@click.option(
+    "--open",
+    "opens",
+    is_flag=True,
+    help="Show the first of them as a page, as `bedrock-spark ui` does, until Ctrl-C.",
+)
 @with_run_arguments
 def show(
     run_uri: str,
@@ -102,6 +110,7 @@ def show(
     key: tuple[str, ...],
     outcome: str | None,
     sample: int,
+    opens: bool,
     output: Output,
 ) -> None:
     """Show records of a run: request, every answer and error, rows, cost. Needs no Spark.
@@ -110,10 +119,15 @@ def show(
     """
     if sum(bool(given) for given in (record, key, outcome)) != 1:
         raise click.UsageError("give one of --record, --key and --outcome")
+    if opens and output.as_json:
+        raise click.UsageError("--open and --json are two ways to show a record; give one")
 
     def work(display: Display) -> int:
         run = find_run(run_uri, region, endpoint_url)
         shown = [*_shown(run, record, key, outcome, sample)]
+        if opens:
+            _open_page(run_uri, shown, AwsSettings(region, endpoint_url), display)
+            return ExitCode.DONE
         for each in shown:
             display.show_table(list(_lines(each)))
             display.say("")
@@ -123,6 +137,21 @@ def show(
         return ExitCode.DONE
 
     sys.exit(run_command(work, output))
+
+
+def _open_page(
+    run_uri: str, shown: Sequence[ShownRecord], aws: AwsSettings, display: Display
+) -> None:
+    """Serve the page of the first record. Raises ConfigError if there is none with an id."""
+    from bedrock_spark.cli.ui import serve_pages
+    from bedrock_spark.ui.settings import Kind, Place, UiSettings
+
+    record_id = next((each.record_id for each in shown if each.record_id is not None), None)
+    if record_id is None:
+        raise ConfigError("--open: no record with an id was found; rejected rows have none")
+    query = urlencode({"uri": run_uri, "id": record_id})
+    settings = UiSettings(Place(run_uri, Kind.RUN), aws)
+    serve_pages(settings, display, opens=True, path=f"/run/record?{query}")
 
 
 def _shown(

@@ -73,17 +73,23 @@ def ui(
 
 
 def serve_pages(
-    settings: UiSettings, display: Display, port: int = 0, opens: bool | None = None
+    settings: UiSettings,
+    display: Display,
+    port: int = 0,
+    opens: bool | None = None,
+    path: str = "/",
 ) -> None:
     """Print the address of the pages, and serve them until the process is interrupted.
 
+    path: of the page that the address is of, with its query
     opens: whether a browser opens the address; None: only on a terminal
     Raises ConfigError if another process uses the port.
     """
     from bedrock_spark.ui.server import listen
 
     server = listen(settings, port)
-    display.close(server.address)
+    address = server.address_of(path)
+    display.close(address)
     if opens or (opens is None and sys.stdout.isatty()):
-        webbrowser.open(server.address)
+        webbrowser.open(address)
     server.serve()

@@ -40,6 +40,11 @@ class Server:
     _server: _WaitressServer
     _end: Callable[[], None]
 
+    def address_of(self, path: str) -> str:
+        """Return the address of a page. path: with its query, such as /run?uri=…"""
+        root, token = self.address.split("/?", 1)
+        return f"{root}{path}{'&' if '?' in path else '?'}{token}"
+
     def serve(self) -> None:
         """Answer requests until the process is interrupted; then end what pages do with runs."""
         try:
