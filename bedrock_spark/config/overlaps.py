@@ -106,24 +106,27 @@ def named_copy(answers: AnswersConfig | None) -> NamedPlace | None:
 
 def overlap_of_copy(copy: NamedPlace, other: NamedPlace) -> str | None:
     """Return a message if the copy of the store of answers is not apart from another place."""
-    relation = copy.place.relation(other.place)
-    if relation is Relation.APART:
-        return None
-    return (
-        f"{copy} {relation.value} {other}: the copy of the answers would be mixed with what is "
-        "there; name a table of its own"
+    return _overlap(
+        copy,
+        other,
+        "the copy of the answers would be mixed with what is there; name a table of its own",
     )
 
 
 def overlap_of_results(written: NamedPlace, other: NamedPlace) -> str | None:
     """Return a message if the place of the results is not apart from another place."""
-    relation = written.place.relation(other.place)
-    if relation is Relation.APART:
-        return None
-    return (
-        f"{written} {relation.value} {other}: publishing there would replace or mix up what is "
-        "there; name a place for the results that is neither inside the other one nor around it"
+    return _overlap(
+        written,
+        other,
+        "publishing there would replace or mix up what is there; name a place for the results "
+        "that is neither inside the other one nor around it",
     )
+
+
+def _overlap(written: NamedPlace, other: NamedPlace, advice: str) -> str | None:
+    """Return how two places overlap, with what follows and what to do; None if they are apart."""
+    relation = written.place.relation(other.place)
+    return None if relation is Relation.APART else f"{written} {relation.value} {other}: {advice}"
 
 
 def _overlaps_of_results(

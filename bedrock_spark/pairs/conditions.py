@@ -62,6 +62,26 @@ class ColumnValue:
         yield self.name
 
 
+class _OfOne:
+    """A node of one other node."""
+
+    of: Node
+
+    def columns(self) -> Iterator[str]:
+        yield from self.of.columns()
+
+
+class _OfTwo:
+    """A node of two other nodes."""
+
+    left: Node
+    right: Node
+
+    def columns(self) -> Iterator[str]:
+        yield from self.left.columns()
+        yield from self.right.columns()
+
+
 @dataclass(frozen=True)
 class Literal:
     """A value that is written in the condition; None is null."""
@@ -78,7 +98,7 @@ class Literal:
 
 
 @dataclass(frozen=True)
-class Call:
+class Call(_OfOne):
     """A function of one text."""
 
     name: str
@@ -90,12 +110,9 @@ class Call:
             raise ConfigError(f"--where: {self.name}() needs a text, and was given {found.type}")
         return FUNCTIONS[self.name](found)
 
-    def columns(self) -> Iterator[str]:
-        yield from self.of.columns()
-
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(_OfTwo):
     """Two values are compared; null if one of them is."""
 
     sign: str
@@ -106,13 +123,9 @@ class Comparison:
         left, right = _alike(self.left.values(rows), self.right.values(rows))
         return COMPARISONS[self.sign](left, right)
 
-    def columns(self) -> Iterator[str]:
-        yield from self.left.columns()
-        yield from self.right.columns()
-
 
 @dataclass(frozen=True)
-class Like:
+class Like(_OfOne):
     """A text has a form, in which % stands for any characters and _ for one."""
 
     of: Node
@@ -124,12 +137,9 @@ class Like:
             raise ConfigError(f"--where: LIKE needs a text, and was given {found.type}")
         return pc.match_like(found, self.form)
 
-    def columns(self) -> Iterator[str]:
-        yield from self.of.columns()
-
 
 @dataclass(frozen=True)
-class IsNull:
+class IsNull(_OfOne):
     """A value is null."""
 
     of: Node
@@ -137,12 +147,9 @@ class IsNull:
     def values(self, rows: pa.RecordBatch) -> Any:
         return pc.is_null(self.of.values(rows))
 
-    def columns(self) -> Iterator[str]:
-        yield from self.of.columns()
-
 
 @dataclass(frozen=True)
-class Not:
+class Not(_OfOne):
     """The opposite; null stays null."""
 
     of: Node
@@ -150,12 +157,9 @@ class Not:
     def values(self, rows: pa.RecordBatch) -> Any:
         return pc.invert(_truth(self.of.values(rows)))
 
-    def columns(self) -> Iterator[str]:
-        yield from self.of.columns()
-
 
 @dataclass(frozen=True)
-class Both:
+class Both(_OfTwo):
     """Both are true (is_all), or one of them is."""
 
     left: Node
@@ -165,10 +169,6 @@ class Both:
     def values(self, rows: pa.RecordBatch) -> Any:
         join = pc.and_kleene if self.is_all else pc.or_kleene
         return join(_truth(self.left.values(rows)), _truth(self.right.values(rows)))
-
-    def columns(self) -> Iterator[str]:
-        yield from self.left.columns()
-        yield from self.right.columns()
 
 
 @dataclass(frozen=True)
