@@ -48,8 +48,9 @@ from bedrock_spark.storage import Storage
 SMALL_BYTES = FILE_BYTES // 2
 # Files that are merged at a time: memory holds a row group of each.
 _MOST_FILES = 32
-# A run merges small files only if so many have one hash, so many of them at a time, the smallest
-# ones: so an answer is written again a few times before its file is large. And it reads no more.
+# A run merges small files only if MANY_FILES of them cover the same hash. It merges the smallest
+# _AT_A_TIME, and reads at most _MOST_BYTES. So each answer is written again only a few times before
+# its file is large.
 MANY_FILES = 24
 _AT_A_TIME = 16
 _MOST_BYTES = 1_000_000_000

@@ -12,7 +12,7 @@ from bedrock_spark.errors import ConfigError
 class RowChoice:
     """Some rows of a source: the first ones, rows at random, or those with certain keys.
 
-    rows: at most so many
+    rows: the largest number of rows
     where: a condition of Spark SQL on the columns, which they fulfil
     seed: None for the first rows; else rows at random, the same ones for the same seed
     keys: of the rows: for each, the values of `source.key` as text; () for rows with any key

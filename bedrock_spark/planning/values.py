@@ -24,7 +24,7 @@ class Count(_Part):
     how: str
 
     def times(self, factor: float) -> Count:
-        """Return the number for so many times as much."""
+        """Return the number, multiplied by a factor."""
         low, likely, high = (
             None if each is None else round(each * factor)
             for each in (self.low, self.likely, self.high)

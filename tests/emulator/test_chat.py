@@ -84,7 +84,7 @@ def test_commands_change_the_conversation(local: Kit) -> None:
     result = chat(local, f"{lines}/end\nnever\n", "--model", NOVA)
     assert result.stdout == "seen\nwith the turn\nby itself\nby itself\n"
     said = result.stderr.splitlines()
-    assert "the conversation begins anew" in said
+    assert "a new conversation begins" in said
     assert said[said.index("Be brief") + 1].startswith("in all: 3 answers, ")
     assert "there is no system prompt" in said
     assert said[-1].startswith("in all: 4 answers, ")
@@ -117,7 +117,7 @@ def test_a_saved_chat_goes_on(local: Kit, tmp_path: Path) -> None:
     local.local.set_answers(
         {"match": "(?s)two.*yes.*three", "text": "goes on"},
         {"match": "(?s)one.*three", "text": "the forgotten turn is there"},
-        {"match": "three", "text": "begins anew"},
+        {"match": "three", "text": "a new beginning"},
         {"match": "one|two", "text": "yes"},
     )
     first = ("--model", NOVA, "--save", str(file), "--system", "Be brief")

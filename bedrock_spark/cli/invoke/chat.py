@@ -221,7 +221,7 @@ class _Chat:
 
     def _reset(self, _: str) -> int | None:
         self.conversation = self.conversation.without_turns()
-        self._say("the conversation begins anew")
+        self._say("a new conversation begins")
         return self._save(SavedTurn(system=self.conversation.options.get("system"), reset=True))
 
     def _show_tokens(self, _: str) -> None:

@@ -17,7 +17,7 @@ _OWNER_ONLY = 0o600
 
 
 class SavedTurn(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line of the file: a turn, or that the conversation begins anew (`reset`).
+    """A line of the file: a turn, or the start of a new conversation (`reset`).
 
     cost_usd: as text, which holds it exactly
     is_cut_off: whether the answer is only the part before Ctrl-C

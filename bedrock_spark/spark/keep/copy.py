@@ -47,7 +47,7 @@ from bedrock_spark.storage import Storage, open_storage
 
 # Files of about this many bytes are merged at a time: what is done then is not done again.
 _MERGE_BYTES = 32_000_000_000
-# The run ids of so many files are read from their ends, to leave out files of the table.
+# If there are at most this many files, their run ids are read, to leave out files of the table.
 _MOST_OPENED = 32
 
 log = logging.getLogger(__name__)
