@@ -6,9 +6,9 @@ One shard is prepared, collected and asked by the fallback, with the run folder 
 S3. Its fault script adds the latency to every call of S3. Rounds with and without it alternate. The
 figure of a stage is the ratio of the medians; the calls of S3 and all seconds are in the detail.
 
-With --trace there is one round with the latency, and a line for each call to the store: when it
-began, how long it took, process, thread, operation and key. A star marks those that began when none
-before them ran: each of these costs a stage the latency once more.
+With --trace there is one round with the latency, and a line for each request to S3: when it
+began, how long it took, process, thread, operation and key. Stars mark the longest row of requests
+that began one after another: each of these costs a stage the latency once more.
 
 Else records of the shard are read by its index, with the latency and with several values of the gap
 up to which two records are read with one call.
@@ -38,7 +38,7 @@ from common.one_shard import (
 )
 from common.prepared import seconds
 from common.spark_session import bench_session
-from common.store_calls import NotedStorage, read_calls, show_calls
+from common.store_calls import noted, read_calls, show_calls
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
@@ -103,7 +103,7 @@ class Timed:
             elif stage == "fallback":
                 leave_unanswered(run, self._case)
             notes.unlink(missing_ok=True)
-            run_module.open_storage = lambda uri, aws: NotedStorage(opened(uri, aws), notes)
+            run_module.open_storage = lambda uri, aws: noted(opened(uri, aws), notes)
             self._local.set_faults(faults(milliseconds))
             try:
                 STAGES[stage](self._spark, self.run())
