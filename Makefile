@@ -31,7 +31,7 @@ install: ## Create .venv with the project and everything it needs
 # distutils: Python 3.12 removed it, and setuptools has a copy.
 install-spark35:
 	@mkdir -p build
-	@"$$(scripts/python.sh python3.11 python3)" scripts/lowest.py spark emulator ui > build/lowest.txt
+	@"$$(scripts/python.sh python3.11 python3)" scripts/lowest.py spark emulator ui lineage > build/lowest.txt
 	@PYTHON_NAMES='python3.11 python3.12 python3' scripts/venv.sh $(venv_spark35) \
 		-c build/lowest.txt -e $(project) 'setuptools<81'
 

@@ -1,6 +1,6 @@
 """Print the lowest versions that pyproject.toml allows, as constraints for pip.
 
-    scripts/lowest.py EXTRA...      e.g. spark emulator ui
+    scripts/lowest.py EXTRA...      e.g. spark emulator ui lineage
 
 `make test-lowest` installs them: a lower bound that nothing was run with is a guess. An upper end
 needs no such target, because .venv has the newest of all.

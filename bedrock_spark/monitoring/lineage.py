@@ -146,7 +146,7 @@ def _client(run: Run) -> Any:
     )
 
     config, key = run.config.openlineage, os.environ.get(API_KEY)
-    auth = ApiKeyTokenProvider({"api_key": key}) if key else TokenProvider({})
+    auth = ApiKeyTokenProvider({"apiKey": key}) if key else TokenProvider({})
     transport = HttpTransport(
         HttpConfig(
             url=str(config.url),

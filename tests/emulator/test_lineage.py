@@ -34,6 +34,9 @@ from tests.unit.cli.test_closing_table import report_of
 from tests.unit.fakes import FakeClock, make_config
 from tests.unit.test_pipeline import manifest_of
 
+# The events are made by another package, whose lowest version counts, too.
+pytestmark = pytest.mark.versions
+
 DONE = report_of(10, {"ok": 9, "error": 1}, cost={"total": 1.25}, published="s3://lake/answers")
 FAILED = report_of(10, {}, state="failed", error=Failure("BudgetError", "all is spent"))
 STRANGE = report_of(10, {}, state="failed", error=Failure("ValueError", None))
