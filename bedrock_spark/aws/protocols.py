@@ -195,10 +195,6 @@ class S3Client(Protocol):
         """Write a file as an object, as a multipart upload if it is large."""
         ...
 
-    def download_file(self, Bucket: str, Key: str, Filename: str) -> None:
-        """Read an object into a file."""
-        ...
-
     def copy(
         self, CopySource: dict[str, str], Bucket: str, Key: str, *, SourceClient: S3Client
     ) -> None:

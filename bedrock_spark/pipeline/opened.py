@@ -21,7 +21,7 @@ from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.report import Reporter
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, LeaseWait
 from bedrock_spark.run_folder.ledger import Job, Ledger
-from bedrock_spark.run_folder.manifest import RunManifest, refuse_other_run, require_manifest
+from bedrock_spark.run_folder.manifest import RunManifest, refuse_other_run
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.run_models import RunModels
 
@@ -99,7 +99,7 @@ class OpenedRun:
     def manifest(self) -> RunManifest:
         """Return the run manifest. Raises RunFolderError if prepare is not done."""
         # It never changes once it is committed, so one read is enough.
-        manifest = self._reporter.manifest or require_manifest(self.run.storage)
+        manifest = self._reporter.manifest or self.run.manifest()
         self._reporter.manifest = manifest
         refuse_other_run(manifest, self.run.run_id, self.run.storage)
         return manifest

@@ -27,6 +27,7 @@ class Shard:
     sharing: the number of rows without a record of their own: they share one with an equal body
     prepare_id: of the prepare that wrote it; the manifest has it once, for all shards
     files: if it is a folder, the bytes of each object, in the order of the records
+    rows_bytes: of the Parquet file of its rows; 0 if they are not known
     """
 
     shard_id: str
@@ -36,6 +37,7 @@ class Shard:
     sharing: int = 0
     prepare_id: str = ""
     files: tuple[int, ...] = ()
+    rows_bytes: int = 0
 
     @property
     def rows(self) -> int:
@@ -162,7 +164,7 @@ def read_manifest(storage: Storage) -> RunManifest | None:
     Raises RunFolderError if it is damaged, or of another format.
     """
     data = storage.read_if_present(layout.MANIFEST_FILE)
-    return None if data is None else _parse(data, storage)
+    return None if data is None else parse_manifest(data, storage)
 
 
 def commit_manifest(storage: Storage, manifest: RunManifest) -> RunManifest:
@@ -173,7 +175,7 @@ def commit_manifest(storage: Storage, manifest: RunManifest) -> RunManifest:
     try:
         storage.create(layout.MANIFEST_FILE, manifest_json(manifest))
     except AlreadyExistsError:
-        return _parse(storage.read(layout.MANIFEST_FILE), storage)
+        return parse_manifest(storage.read(layout.MANIFEST_FILE), storage)
     return manifest
 
 
@@ -219,7 +221,8 @@ def refuse_other_run(manifest: RunManifest, run_id: str, storage: Storage) -> No
         )
 
 
-def _parse(data: bytes, storage: Storage) -> RunManifest:
+def parse_manifest(data: bytes, storage: Storage) -> RunManifest:
+    """Return the run manifest of these bytes. Raises RunFolderError as `read_manifest`."""
     uri = join_uri(storage.uri, layout.MANIFEST_FILE)
     try:
         values: dict[str, Any] = msgspec.json.decode(data)

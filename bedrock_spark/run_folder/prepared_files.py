@@ -60,8 +60,10 @@ def check_written(storage: Storage, manifest: RunManifest) -> None:
     wrong = _wrong_files(found, manifest.shards)
     kept = {layout.kept_key(k.unit, manifest.prepare_id): k.bytes for k in manifest.kept}
     wrong += _wrong_sizes(found, kept)
+    sizes = _rows_sizes(manifest)
+    wrong += _wrong_sizes(found, sizes)
     expected = _rows_keys(manifest)
-    wrong += [f"{key} (is missing)" for key in expected if key not in found]
+    wrong += [f"{key} (is missing)" for key in expected if key not in found and key not in sizes]
     if wrong:
         files = len(expected) + len(kept) + sum(len(shard.sizes) for shard in manifest.shards)
         raise RunFolderError(
@@ -94,6 +96,12 @@ def _rows_keys(manifest: RunManifest) -> list[str]:
     """Return the files of source rows, of shards and of kept rows."""
     units = (*(shard.shard_id for shard in manifest.shards), *(k.unit for k in manifest.kept))
     return [layout.rows_key(unit, manifest.prepare_id) for unit in units]
+
+
+def _rows_sizes(manifest: RunManifest) -> dict[str, int]:
+    """Return the files of source rows whose sizes are known, with the bytes of each."""
+    sizes = ((shard.shard_id, shard.rows_bytes) for shard in manifest.shards if shard.rows_bytes)
+    return {layout.rows_key(unit, manifest.prepare_id): size for unit, size in sizes}
 
 
 def _wrong_files(found: Mapping[str, int], shards: Iterable[Shard]) -> list[str]:

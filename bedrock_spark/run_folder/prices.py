@@ -28,7 +28,7 @@ def read_prices(storage: Storage) -> tuple[ModelPrices, ...]:
     Raises RunFolderError if the file is damaged, or of another format.
     """
     data = storage.read_if_present(layout.PRICES_FILE)
-    return () if data is None else _parse(storage, data)
+    return () if data is None else parse_prices(storage, data)
 
 
 def find_among(recorded: Iterable[ModelPrices]) -> Find:
@@ -55,7 +55,7 @@ def record_prices(
     while True:
         found = storage.read_version(layout.PRICES_FILE) if may_exist else None
         data, version = found or (None, None)
-        recorded = () if data is None else _parse(storage, data)
+        recorded = () if data is None else parse_prices(storage, data)
         there = {_key(each) for each in recorded}
         models = needed(find_among(recorded))
         new = [each for each in models if each.is_known and _key(each) not in there]
@@ -79,7 +79,8 @@ def _encoded(models: Iterable[ModelPrices]) -> bytes:
     return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 
-def _parse(storage: Storage, data: bytes) -> tuple[ModelPrices, ...]:
+def parse_prices(storage: Storage, data: bytes) -> tuple[ModelPrices, ...]:
+    """Return the list prices of these bytes. Raises RunFolderError as `read_prices`."""
     uri = join_uri(storage.uri, layout.PRICES_FILE)
     try:
         content = json.loads(data)

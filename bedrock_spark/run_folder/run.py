@@ -25,7 +25,7 @@ import re
 import secrets
 import string
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,8 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.code_digest import code_digest
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
+from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
+from bedrock_spark.run_folder.opening import Opening, read_folder
 from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
 from bedrock_spark.run_folder.run_file import (
     FORMAT,
@@ -63,7 +65,7 @@ from bedrock_spark.run_folder.source_run import (
     with_recorded_columns,
     with_run_columns,
 )
-from bedrock_spark.run_folder.stages_file import no_run, read_stage_names
+from bedrock_spark.run_folder.stages_file import no_run
 from bedrock_spark.storage import Storage, calls_at_once, open_storage
 
 _SLUG_LENGTH = 20
@@ -84,6 +86,7 @@ class Run:
     is_first: whether there was no `run.json` when the run was opened
     list_prices: those that are written down, as far as this process has read them
     derived_from: the run whose rows are the source, as they were read; None if it is another source
+    opening: what its folder held when it was opened; None if that was not read
     """
 
     run_id: str
@@ -96,15 +99,34 @@ class Run:
     is_first: bool = False
     list_prices: tuple[ModelPrices, ...] | None = None
     derived_from: DerivedFrom | None = None
+    opening: Opening | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def prices(self) -> RunPrices:
-        """Return the prices that the run counts with. Reads `prices.json`, once.
+        """Return the prices that the run counts with. Reads `prices.json`, at most once.
 
         Raises RunFolderError if that is damaged.
         """
-        recorded = read_prices(self.storage) if self.list_prices is None else self.list_prices
+        recorded = self.list_prices
+        if recorded is None and self.opening is not None:
+            recorded = self.opening.prices()
+        if recorded is None:
+            recorded = read_prices(self.storage)
         return prices_of_run(self.config, find_among(recorded))
+
+    def committed(self) -> RunManifest | None:
+        """Return the run manifest if it was there when the run was opened. Reads nothing.
+
+        Raises RunFolderError if it is damaged, or of another format.
+        """
+        return None if self.opening is None else self.opening.manifest()
+
+    def manifest(self) -> RunManifest:
+        """Return the run manifest. Reads it, unless it was there when the run was opened.
+
+        Raises RunFolderError if there is none, or it is damaged.
+        """
+        return self.committed() or require_manifest(self.storage)
 
     def _repr_html_(self) -> str:
         """Return what the run is, for a notebook. Reads nothing: its report has the numbers."""
@@ -130,25 +152,18 @@ def open_run(config: Config, clock: Clock) -> Run:
     name the family of a new run's model, or a run in S3 has no Region.
     """
     storage = open_storage(config.run_uri, AwsSettings(config.batch.region, config.endpoint_url))
-    data = read_run_file(storage)
-    if data is None:
-        with calls_at_once(storage) as calls:
-            fixed = calls.begin(is_fixed, storage)
-            stages = calls.begin(read_stage_names, storage)
-        if fixed.result():
-            raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
-        if stages.result() is not None:
-            raise no_run(storage)
+    opening = read_folder(storage)
+    if opening.run_file is None:
         return replace(new_run(config, clock), is_first=True)
-    description = parse_run_file(data, storage)
+    description = parse_run_file(opening.run_file, storage)
     known = _with_family_recorded(config, description["config"])
     known = with_recorded_columns(known, description["config"])
     region = config.batch.region or description.get("region") or region_here()
     run = _opened(known, region)
     why_not = difference(description, run.config, region, run.account)
     if why_not is None:
-        return _begun(run, description)
-    if has_moved(description, config) or is_fixed(storage):
+        return replace(_begun(run, description), opening=opening)
+    if has_moved(description, config) or opening.is_fixed:
         raise refuse(storage, why_not)
     return new_run(config, clock)
 

@@ -19,11 +19,14 @@ from bedrock_spark.storage import Storage, calls_at_once
 def is_fixed(storage: Storage) -> bool:
     """Tell whether the run folder has a run manifest, or a job in its ledger."""
     with calls_at_once(storage) as calls:
-        found = [
-            calls.begin(_has_any, storage, prefix)
-            for prefix in (layout.MANIFEST_FILE, f"{layout.LEDGER}/")
-        ]
-    return any(each.result() for each in found)
+        manifest = calls.begin(_has_any, storage, layout.MANIFEST_FILE)
+        ledger = calls.begin(has_ledger, storage)
+    return manifest.result() or ledger.result()
+
+
+def has_ledger(storage: Storage) -> bool:
+    """Tell whether the ledger in the run folder has a job."""
+    return _has_any(storage, f"{layout.LEDGER}/")
 
 
 def _has_any(storage: Storage, prefix: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bedrock_spark.errors import ObjectChangedError
+from bedrock_spark.errors import ObjectChangedError, StorageError
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,19 @@ class Storage(Protocol):
         """Write a local file as an object, and replace an existing one."""
         ...
 
-    def download(self, key: str, path: Path) -> None:
-        """Copy an object into a local file."""
+    def download(self, key: str, path: Path, size: int | None = None) -> None:
+        """Copy an object into a local file. If that fails, there is no file.
+
+        size: of the object in bytes; with it, a copy from S3 takes one latency less
+        Raises StorageError, also if the object does not exist or has another size, and
+        ObjectChangedError if it is replaced meanwhile.
+        """
         ...
 
-    def fetch(self, key: str, path: Path) -> Path:
+    def fetch(self, key: str, path: Path, size: int | None = None) -> Path:
         """Return a local file with an object's bytes: its own file, or a copy at `path`.
 
-        The file must not be changed. Raises StorageError, also if the object does not exist.
+        The file must not be changed. For `size` and errors, see `download`.
         """
         ...
 
@@ -148,6 +153,12 @@ class Storage(Protocol):
         before: in seconds since the epoch
         """
         ...
+
+
+def wrong_size(place: str, key: str, found: int, expected: int) -> StorageError:
+    """Return the error for an object that has other bytes than were written."""
+    text = f"{place}: has {found} bytes, not {expected} as it was written; restore it"
+    return StorageError(text, key=key)
 
 
 def changed_while_read(place: str, key: str) -> ObjectChangedError:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
-from bedrock_spark.storage.base import StoredObject, changed_while_read
+from bedrock_spark.storage.base import StoredObject, changed_while_read, wrong_size
 
 _TEMPORARY = ".writing-"
 _LOCK = ".lock-"
@@ -105,16 +105,19 @@ class LocalStorage:
             temporary.chmod(mode)
             temporary.replace(self._path(key))
 
-    def download(self, key: str, path: Path) -> None:
+    def download(self, key: str, path: Path, size: int | None = None) -> None:
         """Copy the object's file to a path."""
-        with _storage_errors(self._path(key)):
-            shutil.copyfile(self._path(key), path)
+        own = self.fetch(key, path, size)
+        with _storage_errors(own):
+            shutil.copyfile(own, path)
 
-    def fetch(self, key: str, path: Path) -> Path:
+    def fetch(self, key: str, path: Path, size: int | None = None) -> Path:
         """Return the object's own file."""
         own = self._path(key)
         with _storage_errors(own):
-            own.stat()
+            found = own.stat().st_size
+        if size is not None and size != found:
+            raise wrong_size(str(own), key, found, size)
         return own
 
     def delete(self, keys: Sequence[str]) -> None:

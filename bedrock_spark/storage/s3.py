@@ -42,6 +42,7 @@ from bedrock_spark.errors import (
     StorageUnavailableError,
 )
 from bedrock_spark.storage.base import StoredObject, changed_while_read
+from bedrock_spark.storage.s3_download import Download
 from bedrock_spark.storage.s3_writer import S3Writer
 
 # Error codes. A reply without a body has its HTTP status as code.
@@ -206,14 +207,15 @@ class S3Storage:
         with self._storage_errors(key):
             self._client.upload_file(str(path), self._bucket, self._prefix + key)
 
-    def download(self, key: str, path: Path) -> None:
-        """Copy an object into a file."""
+    def download(self, key: str, path: Path, size: int | None = None) -> None:
+        """Copy an object into a file, by ranges that are read at once."""
+        name, place = self._prefix + key, join_uri(self.uri, key)
         with self._storage_errors(key):
-            self._client.download_file(self._bucket, self._prefix + key, str(path))
+            Download(self._client, self._bucket, name, place, key, size).into(path)
 
-    def fetch(self, key: str, path: Path) -> Path:
+    def fetch(self, key: str, path: Path, size: int | None = None) -> Path:
         """Return a local copy of an object."""
-        self.download(key, path)
+        self.download(key, path, size)
         return path
 
     def copy_from(self, source: S3Storage, key: str) -> None:

@@ -87,7 +87,7 @@ def run_prepare(spark: SparkSession, run: Run) -> None:
 
 def run_collect(spark: SparkSession, run: Run) -> None:
     """Collect the shard; every record has an answer in the output of one job."""
-    manifest = require_manifest(run.storage)
+    manifest = run.manifest()
     (shard,) = manifest.shards
     arn = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/bench00000001"
     seen = SeenJob(arn, shard.shard_id, "t", "Completed", succeeded=shard.records, failed=0)
@@ -98,7 +98,7 @@ def run_collect(spark: SparkSession, run: Run) -> None:
 
 def run_fallback(spark: SparkSession, run: Run) -> None:
     """Ask records from all over the shard, as many as `ASKED`."""
-    manifest = require_manifest(run.storage)
+    manifest = run.manifest()
     (shard,) = manifest.shards
     reconciled = read_reconciled(run.storage, shard.shard_id)
     asked = ask_unanswered(

@@ -196,14 +196,20 @@ def write_report(small: SmallRun) -> Callable[[], object]:
     return lambda: Reporter(small.clock).write(run, Ending())
 
 
-OPEN = ["read_if_present run.json", "read_if_present cleaned.json"]
+OPEN = [
+    *(
+        f"read_if_present {name}.json"
+        for name in ("run", "cleaned", "manifest", "prices", "stages")
+    ),
+    "scan ledger/",
+]
 LEDGER = [
     *("list snapshots/", "scan ledger/"),
     *("read ledger/000000001.jsonl", "read ledger/000000002.jsonl"),
 ]
 JOB_OUTPUT = f"output/{SHARD}/a1-abc/job1/{SHARD}.jsonl.out"
 CALLS: list[tuple[Callable[[SmallRun], Callable[[], object]], list[str]]] = [
-    (open_new, [*OPEN, "scan manifest.json", "scan ledger/", "read_if_present stages.json"]),
+    (open_new, OPEN),
     (begin_new, ["replace run.json", "replace prices.json"]),
     (
         commit_prepare,
@@ -230,7 +236,7 @@ CALLS: list[tuple[Callable[[SmallRun], Callable[[], object]], list[str]]] = [
     (
         collect_one,
         [
-            f"read_if_present reconciliation/{SHARD}.json",
+            *(f"read_if_present {name}.json" for name in ("cleaned", f"reconciliation/{SHARD}")),
             f"fetch rows/{PREPARE_ID}/{SHARD}.parquet",
             f"read_range {JOB_OUTPUT}",
             *(f"writer {folder}/{SHARD}.parquet" for folder in ("results", "deadletters")),

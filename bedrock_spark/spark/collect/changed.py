@@ -19,7 +19,7 @@ from bedrock_spark.outputs.run_inputs import scan_inputs
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.manifest import KeptRows, RunManifest, Shard
 from bedrock_spark.spark.collect.late_output import lacks_answers
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.storage import Storage, StoredObject, calls_at_once
@@ -88,12 +88,12 @@ class ChangedUnits:
         storage = self._task.storage
         listed = scan_inputs(storage)
         collected = read_collected(storage, has_kept=bool(self._manifest.kept))
-        shards = {shard.shard_id: shard.rows for shard in self._manifest.shards}
+        shards = {shard.shard_id: shard for shard in self._manifest.shards}
         for unit, inputs in listed:
             if unit in shards:
-                yield from self._changed(unit, shards.pop(unit), inputs, collected)
-        for unit, rows in shards.items():
-            yield from self._changed(unit, rows, (), collected)
+                yield from self._changed(shards.pop(unit), inputs, collected)
+        for shard in shards.values():
+            yield from self._changed(shard, (), collected)
         yield from self._changed_kept(collected)
         for rejects in self._manifest.rejects:
             work = ShardWork(rejects.unit, rejects.bucket, (), ())
@@ -121,16 +121,17 @@ class ChangedUnits:
                     "rows are not as prepare wrote them; restore the file, or begin a new run "
                     "with another run_uri, which finds them in the store of answers again"
                 )
-            yield from self._changed(kept.unit, kept.rows, (stored,), collected)
+            yield from self._changed(kept, (stored,), collected)
 
     def _changed(
-        self, unit: str, rows: int, inputs: Sequence[StoredObject], collected: Collected
+        self, of: Shard | KeptRows, inputs: Sequence[StoredObject], collected: Collected
     ) -> Iterator[tuple[ShardWork, int]]:
+        unit, size = (of.shard_id, of.rows_bytes) if isinstance(of, Shard) else (of.unit, 0)
         jobs = tuple(self._jobs.get(unit, ()))
         may_be_dead = unit in collected.dead_letters
-        work = ShardWork(unit, None, jobs, tuple(inputs), may_be_dead)
+        work = ShardWork(unit, None, jobs, tuple(inputs), may_be_dead, size or None)
         if not self._is_current(work, collected):
-            self.changed_rows += rows
+            self.changed_rows += of.rows
             yield work, sum(stored.size for stored in inputs)
 
     def _is_current(self, work: ShardWork, collected: Collected) -> bool:

@@ -19,7 +19,6 @@ from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
 from bedrock_spark.outputs.reconciliations import Reconciliations, StoredRow, write_table
 from bedrock_spark.prices.run_prices import batch_model_ids
 from bedrock_spark.progress import Observer, ignore_progress
-from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
@@ -68,8 +67,6 @@ def collect(
 
         def units() -> Iterator[tuple[ShardWork, int]]:
             yield from changed
-            # Else the listing may lack answers that clean has deleted meanwhile.
-            refuse_cleaned(run.storage)
             progress.expect(changed.changed_rows or manifest.rows)
 
         done = run_packed(spark, units(), task, "collect")

@@ -41,6 +41,7 @@ from bedrock_spark.outputs.shard_outputs import (
 )
 from bedrock_spark.outputs.spill import Spill
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_BODY_SHA256, ROW_RECORD_ID
@@ -70,6 +71,7 @@ class ShardWork:
     inputs: the output objects of the unit, as `shard_inputs` returns them; None: they are listed
     may_be_dead: whether an earlier collect may have left dead letters, to be deleted if none are
         written now
+    rows_bytes: of the file of its rows; None if they are not known
     """
 
     unit: str
@@ -77,6 +79,7 @@ class ShardWork:
     jobs: tuple[Job, ...]
     inputs: tuple[StoredObject, ...] | None = None
     may_be_dead: bool = True
+    rows_bytes: int | None = None
 
 
 class CollectedUnit(msgspec.Struct, frozen=True):
@@ -134,8 +137,12 @@ class CollectTask:
         ):
             # Mostly the unit has changed: then its rows and answers are here when they are needed.
             with calls_at_once(self.storage) as calls:
-                rows = calls.begin(self.storage.fetch, self._rows_key(work), folder / "rows")
+                fetch, key = self.storage.fetch, self._rows_key(work)
+                rows = calls.begin(fetch, key, folder / "rows", work.rows_bytes)
                 reading = calls.begin(self._last_reconciliation, work.unit)
+                checked = calls.begin(lambda: self._is_checked)
+            # Before anything is written: else the listing may lack answers that clean has deleted.
+            checked.result()
             last = reading.result()
             if last is not None and last.fingerprint == fingerprint:
                 # It is listed after it was read: if it was written meanwhile, the version is not
@@ -153,6 +160,12 @@ class CollectTask:
         reconciled = msgspec.structs.replace(reconciled, fingerprint=fingerprint)
         version = self.storage.write(layout.reconciliation_key(work.unit), reconciled.to_json())
         return CollectedUnit(version, reconciled.without_ids())
+
+    @cached_property
+    def _is_checked(self) -> bool:
+        """Raise RunCleanedError if clean has begun. It is asked once by each task of Spark."""
+        refuse_cleaned(self.storage)
+        return True
 
     def _rows_key(self, work: ShardWork) -> str:
         if work.bucket is not None:

@@ -11,7 +11,7 @@ import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -87,6 +87,7 @@ class Lookup:
     storage: of the run folder
     rows: the source's needed columns
     now: in seconds since the epoch
+    begin: is called before the first file is written, and may raise an error
     task_type: does the work on a part
     """
 
@@ -97,6 +98,7 @@ class Lookup:
     rows: DataFrame
     prepare_id: str
     now: float
+    begin: Callable[[], object] = lambda: None
     task_type: type[LookupTask] = LookupTask
 
     @contextmanager
@@ -124,6 +126,7 @@ class Lookup:
                 *(self.config, self.columns, self.storage, store, files, parts),
                 *(self.prepare_id, rules, bounds_of(self.config), colliding),
             )
+            self.begin()
             with kept_on_disk(self._by_range(parts, task)) as done:
                 found = done.where(F.col(SUMMARY).isNotNull()).select(SUMMARY).collect()
                 summaries = [json.loads(row[0]) for row in found]

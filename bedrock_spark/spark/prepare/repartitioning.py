@@ -74,11 +74,13 @@ class Repartitioning:
         progress: TaskProgress,
         check: Callable[[Summaries], None] = lambda _: None,
         identified: DataFrame | None = None,
+        begin: Callable[[], object] = lambda: None,
     ) -> Summaries:
         """Do the task of every bucket; return the buckets' summaries.
 
         check: is called with the summaries of each round, and may raise an error
         identified: rows with hashes, if not all rows of the source go into buckets
+        begin: is called before the first file is written, and may raise an error
         """
         if not size.records:
             return []
@@ -88,12 +90,12 @@ class Repartitioning:
         for _ in range(_MAX_ROUNDS):
             # A task for each bucket writes its records.
             progress.expect(size.records, buckets, shuffles)
-            summaries = self._write_round(buckets, identified, has_repeats=has_repeats)
+            summaries = self._write_round(buckets, identified, begin, has_repeats=has_repeats)
             if any("hash_repeats" in bucket for bucket in summaries):
                 # Keys repeat, or one of the rare pairs of keys has one hash.
                 has_repeats = True
                 progress.expect(size.records, buckets, shuffles)
-                summaries = self._write_round(buckets, identified, has_repeats=has_repeats)
+                summaries = self._write_round(buckets, identified, begin, has_repeats=has_repeats)
             check(summaries)
             size = _size_of(summaries)
             exact_buckets = plan_buckets(size, bounds_of(self.config))
@@ -106,14 +108,21 @@ class Repartitioning:
         )
 
     def _write_round(
-        self, buckets: int, identified: DataFrame | None, *, has_repeats: bool
+        self,
+        buckets: int,
+        identified: DataFrame | None,
+        begin: Callable[[], object],
+        *,
+        has_repeats: bool,
     ) -> Summaries:
         if identified is None:
             identified = with_ids(
                 *(self.rows, self.columns, self.config, self.aws), has_repeats=has_repeats
             )
         by_bucket = repartition_by_hash(identified, buckets)
-        rows = by_bucket.mapInArrow(self.task(buckets), _SUMMARY).collect()
+        written = by_bucket.mapInArrow(self.task(buckets), _SUMMARY)
+        begin()
+        rows = written.collect()
         summaries = [json.loads(row[0]) for row in rows]
         return sorted(summaries, key=lambda bucket: int(bucket["bucket"]))
 

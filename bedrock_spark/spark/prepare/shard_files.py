@@ -169,7 +169,8 @@ class ShardFiles:
 
     def publish(self) -> Shard:
         """Make the files visible."""
-        files = [self._rows.finish(), self._lines]
+        rows = self._rows.finish()
+        files = [rows, self._lines]
         if self._bytes >= MIN_SHARD_BYTES:
             key = layout.index_key(self.shard_id, self._prepare_id)
             self._index_file = self._storage.writer(key)
@@ -180,7 +181,7 @@ class ShardFiles:
         sharing = self._rows.rows - self._records
         sizes = tuple(self._sizes) if self._is_folder else ()
         counts = self._records, self._bytes, digest, sharing
-        return Shard(self.shard_id, *counts, self._prepare_id, sizes)
+        return Shard(self.shard_id, *counts, self._prepare_id, sizes, rows.size)
 
     def abort(self) -> None:
         """Forget the files, unless they were published."""

@@ -21,7 +21,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -50,7 +50,7 @@ from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.refused_rows import refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
 from bedrock_spark.spark.prepare.source import reading
-from bedrock_spark.spark.prepare.table import open_table
+from bedrock_spark.spark.prepare.table import SourceTable, open_table
 from bedrock_spark.spark.prepare.task import PrepareTask
 from bedrock_spark.spark.sink import check_sink
 from bedrock_spark.spark.tasks import named_jobs, observed_tasks
@@ -81,31 +81,55 @@ def prepare(
     the source, DuplicateKeyError, TooManyRejectsError, and PlanError for a source without rows or
     one that returns other rows each time. Then its shards are deleted, its rejects kept.
     """
-    committed = read_manifest(run.storage)
-    if committed is not None:
-        approve(committed)
-        with named_jobs(spark, "prepare"):
-            check_sink(spark, run, committed.columns, is_committed=True)
-            check_copy(spark, run.config)
-        return committed
-    with named_jobs(spark, "prepare"), reading(run.config.source, df):
-        return _prepare(spark, run, df, observe, on_begin, approve, clock or SystemClock())
+    committed = run.committed()
+    if committed is None:
+        with named_jobs(spark, "prepare"), reading(run.config.source, df):
+            table, committed = _open_table(spark, run, df)
+            if table is not None:
+                now = (clock or SystemClock()).now()
+                return _prepare(spark, run, table, observe, on_begin, approve, now)
+    assert committed is not None
+    approve(committed)
+    with named_jobs(spark, "prepare"):
+        check_sink(spark, run, committed.columns, is_committed=True)
+        check_copy(spark, run.config)
+    return committed
+
+
+def _open_table(
+    spark: SparkSession, run: Run, df: DataFrame | None
+) -> tuple[SourceTable | None, RunManifest | None]:
+    """Return the source, of which no row is read yet; or the manifest if there is one by now.
+
+    The folder is asked while Spark looks at the source. Raises an error of the source only if there
+    is no manifest: without one, the source is of no interest any more.
+    """
+    with calls_at_once(run.storage) as calls:
+        reading_it = calls.begin(read_manifest, run.storage)
+        try:
+            table = open_table(spark, run.config, df, run.aws)
+        except Exception:
+            committed = reading_it.result()
+            if committed is None:
+                raise
+            return None, committed
+    committed = reading_it.result()
+    return (table, None) if committed is None else (None, committed)
 
 
 def _prepare(
     spark: SparkSession,
     run: Run,
-    df: DataFrame | None,
+    table: SourceTable,
     observe: Observer,
     on_begin: Callable[[Run], object],
     approve: Callable[[RunManifest], object],
-    clock: Clock,
+    now: float,
 ) -> RunManifest:
     config = run.config
     line = asked_shape(config).line
     if line:
         log.info("%s: %s", run.storage.uri, line)
-    table = open_table(spark, config, df, run.aws)
     check_sink(spark, run, table.kept)
     check_copy(spark, config)
     prepare_id = layout.new_prepare_id()
@@ -120,14 +144,24 @@ def _prepare(
             lambda buckets: PrepareTask(config, columns, storage, aws, buckets, prepare_id),
         )
         size = repartitioning.estimate_size()
-        run = begin_run(_with_lineage(run, table.derived_from))
-        on_begin(run)
-        lookup = Lookup(*(config, columns, storage, aws), rows, prepare_id, clock.now())
-        with lookup.looked_up(size, tasks) as looked:
-            refuse = partial(_refuse, config, prepare_id, looked.kept_rows)
-            # There may be no records: all answers were kept, or no row of the run that is the
-            # source has the wanted outcomes. Then this run is over at once.
-            summaries = repartitioning.write_buckets(looked.size, tasks, refuse, looked.rows)
+        with calls_at_once(storage) as calls:
+            # Spark plans the first action meanwhile. It waits before that begins.
+            beginning = calls.begin(begin_run, _with_lineage(run, table.derived_from))
+
+            @cache
+            def begin() -> None:
+                on_begin(beginning.result())
+
+            lookup = Lookup(*(config, columns, storage, aws), rows, prepare_id, now, begin)
+            with lookup.looked_up(size, tasks) as looked:
+                refuse = partial(_refuse, config, prepare_id, looked.kept_rows)
+                # There may be no records: all answers were kept, or no row of the run that is the
+                # source has the wanted outcomes. Then this run is over at once.
+                summaries = repartitioning.write_buckets(
+                    looked.size, tasks, refuse, looked.rows, begin
+                )
+            begin()
+        run = beginning.result()
         manifest = _manifest(run, table.kept, summaries, looked, prepare_id)
         manifest = replace(manifest, source=table.state)
         approve(manifest)

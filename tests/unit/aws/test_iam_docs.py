@@ -41,7 +41,6 @@ ACTIONS = {
     "list_objects_v2": ["s3:ListBucket"],
     "list_multipart_uploads": ["s3:ListBucketMultipartUploads"],
     "upload_file": ["s3:PutObject", "s3:AbortMultipartUpload"],
-    "download_file": ["s3:GetObject"],
     # S3 has no actions for the parts of an object: docs.aws.amazon.com/AmazonS3, mpuAndPermissions.
     "create_multipart_upload": ["s3:PutObject"],
     "upload_part": ["s3:PutObject"],
