@@ -9,6 +9,10 @@ Claims belong to a round of the fallback. A round that was given up may have lef
 lives on, on a machine that nobody can reach. So a new round first revokes all claims of other
 rounds, and waits until their holders must have noticed: one that cannot renew its claim stops.
 
+A round is open while it has an object of its own. An attempt writes its claim and then looks for
+that object; who ends a round deletes the object and then lists the claims. So one of the two sees
+what the other did, whatever happens at the same time.
+
 Each process measures time by its own monotonic clock: no clocks of two machines are compared.
 """
 
@@ -84,12 +88,17 @@ class TaskClaim:
         pid = os.getpid()
         self._own = _State(_WORKING, secrets.token_hex(8), this_place(), pid, start=start_of(pid))
         self._version: str | None = None
+        self.is_new = False
 
     def acquire(self) -> str | None:
         """Wait until this attempt may work; or return the result if another attempt has one.
 
-        Raises RunHeldError if the round is over.
+        `is_new` tells then whether no attempt of this round has ever claimed the task. Before this
+        one works, call `confirm`. Raises RunHeldError if it waits, and the round is over.
         """
+        self.is_new = self._write(self._own, None)
+        if self.is_new:
+            return None
         seen, since = "", self._monotonic()
         while True:
             with calls_at_once(self._storage) as calls:
@@ -116,6 +125,12 @@ class TaskClaim:
                     return None
                 continue
             self._clock.sleep(min(LOOK_SECONDS, self._seconds / 4))
+
+    def confirm(self) -> None:
+        """Raise RunHeldError if the round was over when this attempt claimed the task."""
+        if self._storage.read_if_present(layout.round_key(self._round_id)) is None:
+            self._storage.delete([self._key])
+            raise self._over()
 
     def renew(self) -> None:
         """Renew the claim. Raises RunHeldError if it was taken over or revoked."""
@@ -177,9 +192,14 @@ def open_round(
         opened = calls.begin(storage.write, own, b"{}")
     opened.result()
     others = [o.key for o in listed.result() if o.key != own]
-    storage.delete([key for key in others if not layout.is_claim(key)])
+    rounds = [key for key in others if not layout.is_claim(key)]
+    if rounds:
+        storage.delete(rounds)
+        others = [o.key for o in storage.list(f"{layout.CLAIMS}/") if o.key != own]
     claims = [key for key in others if layout.is_claim(key)]
-    found = [_revoke(storage, key) for key in claims]
+    with calls_at_once(storage) as calls:
+        revoking = [calls.begin(_revoke, storage, key) for key in claims]
+    found = [each.result() for each in revoking]
     at_work = [state for state in found if state is not None]
     if at_work:
         detail = (

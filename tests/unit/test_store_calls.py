@@ -247,8 +247,7 @@ CALLS: list[tuple[Callable[[SmallRun], Callable[[], object]], list[str]]] = [
     (
         ask_one,
         [
-            *("read_if_present claims/round/round", "read_version claims/round/*.json"),
-            "replace claims/round/*.json",
+            *("replace claims/round/*.json", "read_if_present claims/round/round"),
             f"read reconciliation/{SHARD}.json",
             f"read_if_present index/{PREPARE_ID}/{SHARD}.idx",
             *(f"list {folder}/{SHARD}/" for folder in ("output", "fallback")),

@@ -27,7 +27,7 @@ _LAST = 20
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     """What the folder says of a shard: its reconciliation, its output objects, its index."""
 
     reconciled: ReconciledShard
@@ -42,6 +42,7 @@ class PendingRecords:
     prepare_id: names the folder of the shards
     path: the keys that lead to the limit of tokens in a body; () if no limit is ever changed
     changed: how many records were left out because their shard must be collected again
+    first: what was read for the first part, if that was done before
     """
 
     storage: Storage
@@ -49,6 +50,7 @@ class PendingRecords:
     parts: Sequence[Part]
     path: Sequence[str] = ()
     changed: int = 0
+    first: Future[Look] | None = None
 
     def __iter__(self) -> Iterator[tuple[str, ShardLine, int | None]]:
         """Yield them, each with its shard, and with its limit of tokens if that was raised.
@@ -59,27 +61,27 @@ class PendingRecords:
         That is late enough: nobody else asks these records while this task has its claim.
         """
         with calls_at_once(self.storage) as calls:
-            following: Future[_Look] | None = None
+            following = self.first
             for part, next_part in zip_longest(self.parts, self.parts[1:]):
-                look = (following or calls.begin(self._look, part)).result()
+                look = (following or calls.begin(self.look, part)).result()
                 following, own = None, self._own(part, look)
                 if own is None:
                     self.changed += part.records
                     continue
                 for asked, record in enumerate(self._records(part, look, own)):
                     if following is None and next_part and len(own) - asked <= _LAST:
-                        following = calls.begin(self._look, next_part)
+                        following = calls.begin(self.look, next_part)
                     yield record
 
-    def _look(self, part: Part) -> _Look:
+    def look(self, part: Part) -> Look:
         """Read what the folder says of the shard of a part."""
         with calls_at_once(self.storage) as calls:
             reconciled = calls.begin(read_reconciled, self.storage, part.shard_id)
             inputs = calls.begin(shard_inputs, self.storage, part.shard_id)
             index = calls.begin(read_index, self.storage, part.shard_id, self.prepare_id)
-        return _Look(reconciled.result(), inputs.result(), index.result())
+        return Look(reconciled.result(), inputs.result(), index.result())
 
-    def _own(self, part: Part, look: _Look) -> set[str] | None:
+    def _own(self, part: Part, look: Look) -> set[str] | None:
         """Return the records to ask; None if the shard must be collected again."""
         reconciled, inputs = look.reconciled, look.inputs
         if part.digest != reconciled.unanswered_digest or not _is_current(reconciled, inputs):
@@ -88,7 +90,7 @@ class PendingRecords:
         return own - _settled_since(self.storage, inputs, set(reconciled.fallback_files))
 
     def _records(
-        self, part: Part, look: _Look, own: set[str]
+        self, part: Part, look: Look, own: set[str]
     ) -> Iterator[tuple[str, ShardLine, int | None]]:
         if not own:
             return

@@ -37,7 +37,7 @@ from bedrock_spark.shards.lines import ShardLine
 from bedrock_spark.spark.fallback.answer_files import AnswerFiles
 from bedrock_spark.spark.fallback.parts import Part, name_of
 from bedrock_spark.spark.fallback.pending import PendingRecords
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, calls_at_once
 
 # How often to check for answers to write while calls are slow.
 _CHECK_SECONDS = 1.0
@@ -114,11 +114,24 @@ class FallbackTask:
             *(self.storage, self.round_id, name_of(parts), self.clock),
             *(self.claim_seconds, self.monotonic),
         )
-        result = claim.acquire()
+        pending = PendingRecords(self.storage, self.prepare_id, parts, self.limit_path)
+        with calls_at_once(self.storage) as calls:
+            looking = calls.begin(pending.look, parts[0])
+            result = claim.acquire()
         if result is not None:
             return msgspec.json.decode(result, type=TaskResult)
-        with self._claimed(claim) as renewal:
-            asked = self._ask(parts, renewal)
+        if claim.is_new:
+            # Nobody can have asked a record of the task before, or since.
+            pending.first = looking
+        with self._claimed(claim) as renewal, calls_at_once(self.storage) as calls:
+            confirmed = calls.begin(claim.confirm)
+
+            def check() -> None:
+                confirmed.result()
+                renewal.check()
+
+            asked = self._ask(pending, check)
+            check()
         claim.finish(msgspec.json.encode(asked).decode())
         return asked
 
@@ -136,7 +149,7 @@ class FallbackTask:
                 claim.release()
             raise
 
-    def _ask(self, parts: Sequence[Part], renewal: Renewal) -> TaskResult:
+    def _ask(self, pending: PendingRecords, check: Callable[[], None]) -> TaskResult:
         clock = self.clock
         config = self.config
         limiter = RateLimiter(clock, config.requests_per_minute, config.tokens_per_minute)
@@ -147,9 +160,8 @@ class FallbackTask:
         refusals = Refusals(self.has_answered)
         asker = _Asker(
             *(caller, config.model_id, answers, config.concurrency, self.until),
-            *(renewal.check, refusals, guardrail_of(config)),
+            *(check, refusals, guardrail_of(config)),
         )
-        pending = PendingRecords(self.storage, self.prepare_id, parts, self.limit_path)
         refusal = refusal_code = None
         registry = TaskRegistry(
             self.storage, self.round_id, clock, lambda: counter.use(asker.asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from bedrock_spark.run_folder.claims import (
     close_round,
     open_round,
 )
-from bedrock_spark.storage import LocalStorage
+from bedrock_spark.storage import LocalStorage, StoredObject
 from tests.unit.fakes import FakeClock
 
 ROUND = "0a1b"
@@ -133,8 +133,10 @@ def test_an_attempt_of_a_round_that_is_over_never_works(
     ticking.tick = end_round
     with pytest.raises(RunHeldError, match="is over"):
         waiting.acquire()
+    late = claim(storage, ticking)
     with pytest.raises(RunHeldError, match="is over"):
-        claim(storage, ticking).acquire()
+        assert late.acquire() is None
+        late.confirm()
     with pytest.raises(RunHeldError):
         first.renew()
 
@@ -283,3 +285,86 @@ def test_a_damaged_claim_blocks_nobody(
     storage.write(layout.claim_key(ROUND, "task"), damage)
     assert claim(storage, ticking).acquire() is None
     assert ticking.waits == []
+
+
+class Interrupted(LocalStorage):
+    """A storage that does something else before some of its calls, by their numbers.
+
+    The calls are made one by one, so their order is that of the code.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder))
+        self.before: dict[int, Callable[[], None]] = {}
+        self.calls = 0
+
+    def _count(self) -> None:
+        self.calls += 1
+        self.before.pop(self.calls, lambda: None)()
+
+    def list(self, prefix: str) -> list[StoredObject]:
+        self._count()
+        return super().list(prefix)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        self._count()
+        super().delete(keys)
+
+    def read_version(self, key: str) -> tuple[bytes, str] | None:
+        self._count()
+        return super().read_version(key)
+
+
+@pytest.mark.parametrize("end", ["opened", "closed"])
+@pytest.mark.parametrize("claimed_before", range(1, 9))
+@pytest.mark.parametrize("confirmed_after", range(4))
+def test_an_attempt_that_claims_while_its_round_ends_does_not_work_on(
+    tmp_path: Path,
+    storage: LocalStorage,
+    ticking: TickingClock,
+    end: str,
+    claimed_before: int,
+    confirmed_after: int,
+) -> None:
+    """Whatever the order of the calls of both: it gets the result, is told, or is revoked.
+
+    Who opens a round may find tasks of others that have not ended. Who closes one has all results.
+    """
+    late, calls = claim(storage, ticking), Interrupted(tmp_path)
+    if end == "closed":
+        first = claim(storage, ticking)
+        first.acquire()
+        first.finish("result")
+    outcome: list[str] = []
+
+    def tell(step: Callable[[], str | None], otherwise: str) -> None:
+        try:
+            if not outcome and step() is not None:
+                outcome.append(otherwise)
+        except RunHeldError:
+            outcome.append("is told")
+
+    def acquire() -> None:
+        tell(late.acquire, "has the result")
+
+    def confirm() -> None:
+        tell(lambda: late.confirm() or "", "works")
+
+    def both() -> None:
+        acquire()
+        confirm()
+
+    calls.before[claimed_before] = acquire if confirmed_after else both
+    if confirmed_after:
+        calls.before[claimed_before + confirmed_after] = confirm
+    if end == "opened":
+        open_round(calls, "2c3d", ticking)
+    else:
+        close_round(calls, ROUND)
+    for step in list(calls.before.values()):
+        step()
+    assert len(outcome) == 1
+    if outcome == ["works"]:
+        assert end == "opened"
+        with pytest.raises(RunHeldError):
+            late.renew()

@@ -121,9 +121,7 @@ def test_bytes_of_two_versions_are_never_mixed(
 
 
 @pytest.mark.parametrize("found", [0, 1, RANGE, 5 * RANGE, 5 * RANGE + 1, 6 * RANGE])
-def test_an_object_of_another_size_than_was_written_is_an_error(
-    tmp_path: Path, found: int
-) -> None:
+def test_an_object_of_another_size_than_was_written_is_an_error(tmp_path: Path, found: int) -> None:
     """It says both sizes."""
     client = Client(DATA[:found])
     with pytest.raises(StorageError, match=f"has {found} bytes, not 53") as caught:

@@ -154,6 +154,41 @@ def test_two_attempts_at_once_pay_for_each_record_once(
     assert first.asked == len(IDS)
 
 
+def test_an_attempt_that_waited_looks_again_when_it_takes_over(
+    folder: Folder, new_task: NewTask, caller: FakeCaller
+) -> None:
+    """What it read before it had the claim lacks the answers that the other attempt wrote since."""
+    (parts,) = folder.parts()
+    second: list[TaskResult] = []
+    waits, first_has_ended = threading.Event(), threading.Event()
+
+    class Waiting(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            waits.set()
+            assert first_has_ended.wait(60)
+
+    thread = threading.Thread(
+        target=lambda: second.append(replace(new_task(), clock=Waiting())(parts))
+    )
+
+    def fail_late(record_id: str) -> None:
+        if record_id == IDS[5] and not waits.is_set():
+            thread.start()
+            assert waits.wait(60)
+        if record_id == IDS[60] and not first_has_ended.is_set():
+            raise OSError("disk full")
+
+    caller.before = fail_late
+    with pytest.raises(OSError, match="disk full"):
+        new_task()(parts)
+    asked_before = caller.calls.total()
+    first_has_ended.set()
+    thread.join()
+    # Of the calls of the first attempt, only the one that failed is made again.
+    assert second[0].asked == len(IDS) - asked_before + 1
+    assert caller.calls == Counter(IDS) + Counter([IDS[60]])
+
+
 def test_an_attempt_that_lost_its_claim_stops(
     folder: Folder, new_task: NewTask, clock: FakeClock, caller: FakeCaller
 ) -> None:
