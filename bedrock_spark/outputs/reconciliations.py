@@ -26,7 +26,7 @@ from bedrock_spark.outputs.reconciled_shard import (
     read_reconciled,
 )
 from bedrock_spark.run_folder import layout
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, calls_at_once
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +150,11 @@ def read_reconciliations(storage: Storage) -> Reconciliations:
 
     One listing, the table, and one read for each object that the table does not cover.
     """
-    versions = list_versions(storage)
-    rows = read_table(storage) if versions else {}
-    return Reconciliations(dict(_current_rows(storage, versions, rows)), storage.uri)
+    with calls_at_once(storage) as calls:
+        listing = calls.begin(list_versions, storage)
+        table = calls.begin(read_table, storage)
+    rows = dict(_current_rows(storage, listing.result(), table.result()))
+    return Reconciliations(rows, storage.uri)
 
 
 def _current_rows(

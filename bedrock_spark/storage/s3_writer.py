@@ -70,7 +70,7 @@ class S3Writer:
                 reply = self._client.put_object(**self._object, Body=b"".join(self._held))
         else:
             if self._held:
-                self._send()
+                self._put_held()  # the pool has a thread for it: it waits for no earlier part
             while self._running:
                 self._wait()
             with self._errors():
@@ -106,10 +106,14 @@ class S3Writer:
     def _send(self) -> None:
         """Upload what is held as the next part, in the background."""
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(PARTS_BEHIND, thread_name_prefix="upload-behind")
+            self._pool = ThreadPoolExecutor(PARTS_BEHIND + 1, thread_name_prefix="upload-behind")
             self._upload = self._pool.submit(self._begin)
         while len(self._running) >= PARTS_BEHIND:
             self._wait()
+        self._put_held()
+
+    def _put_held(self) -> None:
+        assert self._pool is not None
         data, self._held, self._held_bytes = b"".join(self._held), [], 0
         number = len(self._parts) + len(self._running) + 1
         self._running.append(self._pool.submit(self._put_part, number, data))

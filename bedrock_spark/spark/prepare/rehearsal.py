@@ -68,7 +68,7 @@ def rehearse(
             size = repartitioning.estimate_size()
             lookup = Lookup(
                 *(config, columns, storage, aws, rows, "", (clock or SystemClock()).now()),
-                RehearsalLookupTask,
+                task_type=RehearsalLookupTask,
             )
             with lookup.looked_up(size, tasks) as looked:
                 summaries = repartitioning.write_buckets(looked.size, tasks, identified=looked.rows)

@@ -122,7 +122,7 @@ def test_a_damaged_table_only_costs_time(tmp_path: Path, damage: object) -> None
 def test_a_run_that_was_never_collected_has_none(tmp_path: Path) -> None:
     storage = Counted(str(tmp_path))
     assert list(read_reconciliations(storage)) == []
-    assert storage.read_keys == []
+    assert storage.read_keys == [layout.RECONCILIATIONS_FILE]
 
 
 def test_reconciliations_are_a_sequence_sorted_by_name(tmp_path: Path) -> None:
