@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.deadline import is_over
 from bedrock_spark.fanout.remainder import chosen_input
@@ -59,13 +61,7 @@ def _up_to_date(controller: Controller, rules: str) -> Iterator[tuple[Shard, Job
     The table of reconciliations names them. The lists of records are read of these shards only.
     """
     storage, least = controller.run.storage, controller.run.config.shards.min_records
-    units = [
-        reconciled.unit
-        for reconciled in read_reconciliations(storage)
-        if reconciled.rules == rules
-        and reconciled.again_records >= least
-        and _has_these_jobs(controller, reconciled)
-    ]
+    units = _units_with(controller, rules, least)
     for unit, inputs in inputs_of(storage, units).items():
         shard, last = controller.shard(unit), controller.last_job(unit)
         if shard is None or last is None:
@@ -76,7 +72,29 @@ def _up_to_date(controller: Controller, rules: str) -> Iterator[tuple[Shard, Job
             yield shard, last, reconciled
 
 
-def _has_these_jobs(controller: Controller, reconciled: ReconciledShard) -> bool:
+def _units_with(controller: Controller, rules: str, least: int) -> list[str]:
+    """Return the shards with at least `least` such records, as the table says."""
+    # Of most shards, these two members are all that is looked at.
+    reconciliations = read_reconciliations(controller.run.storage)
+    return [
+        brief.unit
+        for brief in reconciliations.decoded(_Brief)
+        if brief.rules == rules
+        and brief.again_records >= least
+        and _has_these_jobs(controller, brief)
+    ]
+
+
+class _Brief(msgspec.Struct, frozen=True):
+    """The members of a reconciliation that tell whether its lists are read."""
+
+    unit: str
+    rules: str = ""
+    again_records: int = 0
+    jobs_known: str = ""
+
+
+def _has_these_jobs(controller: Controller, reconciled: ReconciledShard | _Brief) -> bool:
     """Tell whether a reconciliation covers all jobs of its shard, as they are now."""
     return jobs_digest(controller.tracker.jobs_of(reconciled.unit)) == reconciled.jobs_known
 

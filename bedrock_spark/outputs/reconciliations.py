@@ -19,6 +19,7 @@ from typing import TypeVar, overload
 
 import msgspec
 
+from bedrock_spark.garbage import garbage_collection_paused
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
     damaged,
@@ -105,12 +106,14 @@ class Reconciliations(Sequence[ReconciledShard]):
                 raise damaged(self._uri, exc) from exc
 
 
+@garbage_collection_paused()
 def list_versions(storage: Storage) -> dict[str, str]:
     """Return the version of every unit's object, by unit."""
     prefix = f"{layout.RECONCILIATION}/"
     return {layout.unit_of(stored.key): stored.version for stored in storage.scan(prefix)}
 
 
+@garbage_collection_paused()
 def read_table(storage: Storage) -> dict[str, StoredRow]:
     """Return the rows of the table by unit, whether or not they are up to date.
 
@@ -133,6 +136,7 @@ def read_table(storage: Storage) -> dict[str, StoredRow]:
         return {}
 
 
+@garbage_collection_paused()
 def write_table(storage: Storage, rows: Mapping[str, StoredRow]) -> None:
     """Write the whole table."""
     sink = io.BytesIO()

@@ -8,6 +8,7 @@ from typing import Any
 
 from bedrock_spark.errors import BedrockSparkError
 from bedrock_spark.fanout import unsettled_shards
+from bedrock_spark.garbage import garbage_collection_paused
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report.build import build_report, unique
 from bedrock_spark.report.findings import held_finding, purchase_findings
@@ -71,6 +72,7 @@ def read_known(
     )
 
 
+@garbage_collection_paused()
 def gather_report(
     run: Run,
     known: Known,

@@ -11,6 +11,7 @@ import msgspec
 
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.errors import AlreadyExistsError, RunFolderError
+from bedrock_spark.garbage import garbage_collection_paused
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
@@ -184,6 +185,7 @@ def shard_of(values: dict[str, Any]) -> Shard:
     return Shard(**{**values, "files": tuple(values.get("files", ()))})
 
 
+@garbage_collection_paused()
 def manifest_json(manifest: RunManifest) -> bytes:
     """Return the run manifest as it is written."""
     # Not `asdict`: it copies every value, which takes longer than all the rest.
@@ -221,6 +223,7 @@ def refuse_other_run(manifest: RunManifest, run_id: str, storage: Storage) -> No
         )
 
 
+@garbage_collection_paused()
 def parse_manifest(data: bytes, storage: Storage) -> RunManifest:
     """Return the run manifest of these bytes. Raises RunFolderError as `read_manifest`."""
     uri = join_uri(storage.uri, layout.MANIFEST_FILE)
