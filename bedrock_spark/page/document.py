@@ -222,6 +222,10 @@ def _token_groups(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
     if report["paid_tokens"] is not None:
         yield "Tokens that the cost counts", report["paid_tokens"]
     yield "Tokens of all answers of the fallback", report["fallback_tokens"]
+    for use in report["fallback_models"]:
+        name = use["model_id"] or "a model that is not known"
+        title = f"Fallback answers of {name}, {use['tier']} tier"
+        yield title, {"answers": use["answers"], **use["tokens"]}
     yield "Tokens by the output manifests of all jobs", report["manifest_totals"]
     if report["canary"] is not None:
         yield "Canary", report["canary"]

@@ -322,7 +322,7 @@ def test_the_sum_over_rows_is_what_the_answers_cost(
                 record_id,
                 b"{}",
                 json.dumps(body).encode(),
-                "flex" if side == "flex" else None,
+                tier,
                 note,
             )
         if record_id in ids:
