@@ -88,6 +88,17 @@ def small_dollars(amount: Decimal) -> str:
     return f"${amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1)):f}"
 
 
+def paid_words(amount: Decimal, unknown: int) -> str:
+    """Return what calls have cost: `$0.0123`, or `$0.0123 and 2 calls of unknown price`.
+
+    amount: dollars of the calls whose cost is known; unknown: the number of the others
+    """
+    if not unknown:
+        return small_dollars(amount)
+    others = f"{unknown:,} {'call' if unknown == 1 else 'calls'} of unknown price"
+    return f"{small_dollars(amount)} and {others}" if amount else others
+
+
 @dataclass(frozen=True)
 class Sample:
     """Records that were answered: their number, the bytes of their lines, and their tokens."""

@@ -98,6 +98,7 @@ def report_json(
             "source": "none",
             "batch": {"input": "0.0005", "output": "0.0025"},
             "fallback": {"input": "0.001", "output": "0.005"},
+            "earlier": {HOSTILE: {"input": "0.002", "output": "0.007"}},
         },
         fallback={"model_id": "m"},
         request={"prompt": "Secret prompt {{ body }}", "max_tokens": 64},
