@@ -16,7 +16,7 @@ from bedrock_spark.page.words import outcome_sentence
 from bedrock_spark.ui.control import config_of, is_stage
 from bedrock_spark.ui.live import GOES_ON, RESTS, LivePage
 from bedrock_spark.ui.looks import Reading
-from bedrock_spark.ui.shared import Shared
+from bedrock_spark.ui.shared import Rendered, Shared
 
 # The parts in the order of the page.
 PARTS = (
@@ -24,20 +24,18 @@ PARTS = (
     *("findings", "answers", "cost", "config"),
 )
 _JOBS_SHOWN, _FINDINGS_SHOWN = 10, 100
-# How many runs keep their parts.
-_MOST_RENDERED = 12
 
 
 def view_of(run_uri: str, reading: Reading, shared: Shared) -> LivePage:
     """Return the page of a run. What a reading alone shows is made once."""
-    kept = shared.rendered.get(run_uri)
-    if kept is None or kept[0] is not reading:
-        if len(shared.rendered) >= _MOST_RENDERED:
-            shared.rendered.clear()
-        kept = reading, _parts_of(run_uri, reading)
-        shared.rendered[run_uri] = kept
+
+    def rendered(known: Rendered | None) -> Rendered:
+        is_same = known is not None and known.reading is reading
+        return known if known and is_same else Rendered(reading, _parts_of(run_uri, reading))
+
+    kept = shared.rendered.make(run_uri, rendered)
     control = _control(run_uri, reading, shared)
-    parts = {name: control if name == "control" else kept[1][name] for name in PARTS}
+    parts = {name: control if name == "control" else kept.parts[name] for name in PARTS}
     title = f"{reading.run.run_id}: {outcome_sentence(reading.look.report)}"
     operation = shared.operations.of(run_uri)
     is_at_work = operation is not None and not operation.is_over
