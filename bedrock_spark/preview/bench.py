@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.clock import Clock
+from bedrock_spark.clock import Clock, EndableClock
 from bedrock_spark.config import Config
 from bedrock_spark.config.row_choice import RowChoice
 from bedrock_spark.costs.tokens import max_answer_tokens
@@ -220,7 +220,7 @@ class Bench:
         side.kept |= self.memory.find(side, bodies)
 
     def stop(self) -> None:
-        """Ask no further row. The running calls end, and their answers are kept."""
+        """Ask no further row, and repeat no call. Running calls end, and their answers are kept."""
         self._stop.set()
 
     def ask(
@@ -296,7 +296,8 @@ class Bench:
             on_row(row)
 
         keeping = self.memory.with_keeper
-        ask_sides([side], options, self.clock, note, keeping, self._stop.is_set)
+        clock = EndableClock(self.clock, self._stop)
+        ask_sides([side], options, clock, note, keeping, self._stop.is_set)
         self.whole = self._whole_of(view)
 
     def _note(self, side: Side, row: AnsweredRow) -> None:

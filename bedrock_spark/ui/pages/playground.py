@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
 
 from bedrock_spark.aws.clients import region_here
+from bedrock_spark.browse.last_used import LastUsed
 from bedrock_spark.playground.asking import Question
 from bedrock_spark.playground.catalogue import CHAT, TABS
 from bedrock_spark.playground.estimate import cost_before
@@ -25,7 +28,9 @@ from bedrock_spark.ui.play.models import ModelList, described, groups_of
 from bedrock_spark.ui.settings import Kind
 
 page = Blueprint("playground", __name__)
-_MODELS = "BEDROCK_SPARK_MODELS"
+_MODELS, _ENDS = "BEDROCK_SPARK_MODELS", "BEDROCK_SPARK_ENDS"
+# More than the requests that the server answers at a time.
+_MOST_ENDS = 200
 
 
 def _models() -> ModelList:
@@ -90,8 +95,24 @@ def ask() -> Response:
     settings = ui_settings()
     price = _models().price(chosen)
     questions = [Question(chosen, body, settings.aws, price) for body in encoded(sent.bodies)]
-    lines = answer_lines(questions, settings.clock)
+    end = _end_of(sent.id) if sent.id else threading.Event()
+    lines = answer_lines(questions, settings.clock, end)
     return Response(lines, mimetype="application/x-ndjson")
+
+
+@page.post("/playground/stop")
+def stop() -> Response:
+    """End what was asked with an id; it may also come later than this."""
+    _end_of(argument("id")).set()
+    return jsonify(stopped=True)
+
+
+def _end_of(name: str) -> threading.Event:
+    """Return the event that ends what is asked with an id."""
+    ends: LastUsed[str, threading.Event] = current_app.extensions.setdefault(
+        _ENDS, LastUsed(_MOST_ENDS)
+    )
+    return ends.make(name, lambda known: known or threading.Event())
 
 
 @page.post("/playground/config")

@@ -16,6 +16,7 @@ from bedrock_spark.families import bare_model_id
 from bedrock_spark.families.turns import Turn
 from bedrock_spark.playground.catalogue import EMBEDDING, TABS
 from bedrock_spark.playground.conversation import build_body
+from bedrock_spark.playground.json_text import read_json
 from bedrock_spark.playground.options import DEFAULT_MAX_TOKENS
 from bedrock_spark.playground.parameters import option_of, parameters_of
 from bedrock_spark.starter.from_request import TriedRequest
@@ -42,12 +43,16 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """Requests to send: the body of each as JSON."""
+    """Requests to send: the body of each as JSON.
+
+    id: by which the page stops them
+    """
 
     model: str
     tab: str
     bodies: list[str]
     converse: bool = False
+    id: str = ""
 
 
 def read_asked(data: bytes) -> Asked:
@@ -67,7 +72,7 @@ def read_sent(data: bytes) -> Sent:
 def _decoded(data: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise ConfigError(f"the page sent a request that cannot be read: {exc}") from None
 
 
@@ -143,19 +148,11 @@ def tried(asked: Asked, model: ServedModel) -> TriedRequest:
 
 
 def body_of(text: str) -> dict[str, Any]:
-    """Return a request that was written as JSON. Raises ConfigError if it is no object."""
-    try:
-        body = json.loads(text, parse_constant=_refuse)
-    except ValueError as exc:
-        place = f" (line {exc.lineno})" if isinstance(exc, json.JSONDecodeError) else ""
-        raise ConfigError(f"the request as JSON is not valid JSON{place}") from None
+    """Return a request that was written as JSON. Raises ConfigError if it is no plain object."""
+    body = read_json(text, "the request as JSON")
     if not isinstance(body, dict):
-        raise ConfigError("the request as JSON must be an object in braces")
+        raise ConfigError("the request as JSON: must be an object in braces")
     return body
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(name)
 
 
 def pretty(body: Mapping[str, Any]) -> str:

@@ -30,6 +30,12 @@ export async function* postForLines(path, value, signal) {
 
 const accept = { Accept: "application/json" };
 
+/** End what was asked with an id, also if the page is being left. */
+export function postStop(id) {
+  const body = new URLSearchParams({ id });
+  fetch("/playground/stop", { method: "POST", headers: accept, body, keepalive: true }).catch(() => {});
+}
+
 function post(path, value, signal) {
   const headers = { ...accept, "Content-Type": "application/json" };
   return fetch(path, { method: "POST", headers, body: JSON.stringify(value), signal });

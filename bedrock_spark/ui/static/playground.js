@@ -111,6 +111,7 @@ element("both").addEventListener("change", async (event) => {
 play.addEventListener("submit", send);
 play.addEventListener("input", later);
 element("stop").addEventListener("click", () => stopper?.abort());
+window.addEventListener("pagehide", () => stopper?.abort());
 element("fresh")?.addEventListener("click", () => {
   for (const side of sides) side.clear();
   later();

@@ -1,7 +1,7 @@
 // One of the two models: its choice, its request, its answers.
 
 import { make, saves } from "./elements.js";
-import { getJson, postForLines, postJson } from "./json_lines.js";
+import { getJson, postForLines, postJson, postStop } from "./json_lines.js";
 import { Turn } from "./playground_turn.js";
 
 export class Side {
@@ -139,9 +139,11 @@ export class Side {
     log.setAttribute("aria-busy", "true");
     this.part("result").textContent = "";
     this.sent = this.asked();
+    const id = crypto.randomUUID();
+    signal.addEventListener("abort", () => postStop(id));
     await this.#try(async () => {
       const { model, tab, converse } = this.sent;
-      const request = { model, tab, converse, bodies: this.bodies };
+      const request = { model, tab, converse, bodies: this.bodies, id };
       for await (const event of postForLines("/playground/ask", request, signal)) turn.add(event);
     }, signal);
     if (signal.aborted) turn.stop();

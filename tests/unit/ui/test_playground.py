@@ -168,7 +168,14 @@ def test_each_line_is_a_text_to_embed(client: FlaskClient) -> None:
         ({"fields": {"max_tokens": "many"}}, "Most tokens of the answer: is not a whole number"),
         ({"fields": {"temperature": "3"}}, "request.temperature"),
         ({"body": "{"}, "is not valid JSON (line 1)"),
-        ({"body": '{"a": NaN}'}, "is not valid JSON"),
+        ({"body": '{"a": NaN}'}, "has NaN, which is not JSON"),
+        ({"body": '{"a": 1e999}'}, "the request as JSON: has a number that is too large"),
+        ({"body": '{"a": "\\ud800"}'}, "has half a character"),
+        ({"body": f'{{"a": {"[" * 100_000}{"]" * 100_000}}}'}, "has more than 100 lists"),
+        ({"fields": {"tools": "[1e999]"}}, "Tools: has a number that is too large"),
+        ({"fields": {"tools": "[" * 9_999 + "]" * 9_999}}, "Tools: has more than 100 lists"),
+        ({"fields": {"tools": "[{"}}, "Tools: is not valid JSON (line 1)"),
+        ({"fields": {"temperature": "1e999"}}, "Temperature: is not a number"),
         ({"body": "[]"}, "must be an object"),
         ({"model": " "}, "choose a model"),
         ({"tab": "video"}, "no tab 'video'"),
@@ -181,6 +188,13 @@ def test_a_wrong_request_says_what_to_change(
     reply = client.post("/playground/request", json=asked(**values))
     assert reply.status_code == 400
     assert message in reply.json["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["request", "ask", "config"])
+def test_a_request_of_any_depth_is_no_error_of_the_server(client: FlaskClient, path: str) -> None:
+    deep = f'{{"model": "{NOVA}", "tab": "chat", "x": {"[" * 100_000}{"]" * 100_000}}}'
+    reply = client.post(f"/playground/{path}", data=deep)
+    assert (reply.status_code, "cannot be read" in reply.json["error"]["message"]) == (400, True)
 
 
 def test_nothing_is_called_without_the_option(client_of: ClientOf) -> None:
@@ -263,6 +277,25 @@ def test_a_closed_answer_ends_its_call(
     reply = client.post("/playground/ask", json=values, buffered=False)
     assert json.loads(next(iter(reply.response)))["text"] == "one"
     reply.close()
+    assert len(http.sent) == 1
+
+
+def test_stop_ends_a_call_that_waits_to_be_repeated(
+    client: FlaskClient, runtime: Any, canned: Callable[..., CannedHttp]
+) -> None:
+    """At once: it is not asked again, and so not paid for. No other question is asked."""
+    http = canned(runtime, aws_failure("ThrottlingException", 429))
+
+    def stop(**_: Any) -> None:
+        assert client.post("/playground/stop", data={"id": "one"}).json == {"stopped": True}
+
+    runtime.meta.events.register("before-send", stop)
+    (failed,) = lines_of(client, tab="text", bodies=["{}", "{}"], id="one")
+    assert (failed["kind"], failed["billed"]) == ("failed", False)
+    runtime.meta.events.unregister("before-send", stop)
+    # A stop that is faster than what it stops holds, too.
+    client.post("/playground/stop", data={"id": "two"})
+    assert lines_of(client, bodies=["{}"], id="two") == []
     assert len(http.sent) == 1
 
 
