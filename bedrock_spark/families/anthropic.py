@@ -138,6 +138,17 @@ def _check_thinking(model: ClaudeModel, thinking: ThinkingConfig) -> None:
 
 
 def _think_for(body: dict[str, Any], tokens: int) -> dict[str, Any]:
+    """Put a budget into a body. Raises ConfigError if its question has results of tools.
+
+    With a budget, the answer that called the tools must begin with its thinking and its signature,
+    which turns do not have. Adaptive thinking needs neither (Claude docs, "Adaptive thinking").
+    """
+    content = body["messages"][-1]["content"]
+    if any(at(block, "type") == "tool_result" for block in content):
+        raise refuse_thinking(
+            "this model needs its own thinking with the results of tools, and that is not kept; "
+            "leave thinking out while results are sent"
+        )
     return {**body, "thinking": {"type": "enabled", "budget_tokens": tokens}}
 
 

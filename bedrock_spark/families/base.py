@@ -182,8 +182,8 @@ class Family:
         refuse_turns_with_parts(turns, self.name, media=self.takes_media, tools=has_tools)
         if not request.tools and any(turn.calls for turn in turns):
             raise ConfigError(
-                "request.tools: earlier turns have calls of tools, and then every request needs the "
-                "tools; write them again, or begin a new conversation"
+                "request.tools: earlier turns have calls of tools, and then every request needs "
+                "the tools; write them again, or begin a new conversation"
             )
         return self.chat_builder(request, turns)
 

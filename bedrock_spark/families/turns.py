@@ -140,8 +140,8 @@ def refuse_turns_with_parts(turns: Turns, family: str, *, media: bool, tools: bo
         if (has_media and not media) or (turn.calls and not tools):
             what = "images or documents" if has_media and not media else "calls of tools"
             raise ConfigError(
-                f"turn {place} of the conversation: has {what}, which models of the family {family} "
-                "do not take; begin a new conversation, or use Converse"
+                f"turn {place} of the conversation: has {what}, which models of the family "
+                f"{family} do not take; begin a new conversation, or use Converse"
             )
 
 

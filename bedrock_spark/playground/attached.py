@@ -207,4 +207,3 @@ def _replaced(value: Any, text_of: Callable[[str], str], key: str = "") -> Any:
     if isinstance(value, Mapping):
         return {name: _replaced(item, text_of, str(name)) for name, item in value.items()}
     return [_replaced(item, text_of) for item in value] if isinstance(value, list) else value
-

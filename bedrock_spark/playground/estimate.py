@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
@@ -19,6 +20,7 @@ from bedrock_spark.costs.tokens import (
 )
 from bedrock_spark.families import Family
 from bedrock_spark.planning.tokens import LEAST_BYTES_PER_TOKEN
+from bedrock_spark.playground.attached import Files, references_in
 from bedrock_spark.playground.prices import CallPrice
 from bedrock_spark.prices.run_prices import plain
 from bedrock_spark.prices.words import per_million
@@ -30,11 +32,13 @@ class CostBefore:
 
     least: with answers of one token; most: with the longest answers that the requests allow
     is_by_hour: whether the calls add nothing, because the throughput is paid for by the hour
+    unknown: what is not in the sums, in words; None if nothing is missing
     """
 
     least: Decimal | None
     most: Decimal | None
     is_by_hour: bool = False
+    unknown: str | None = None
 
     def __add__(self, other: CostBefore) -> CostBefore:
         """Return the cost of all calls of both."""
@@ -42,6 +46,7 @@ class CostBefore:
             _added(self.least, other.least),
             _added(self.most, other.most),
             self.is_by_hour and other.is_by_hour,
+            self.unknown or other.unknown,
         )
 
     @property
@@ -51,6 +56,8 @@ class CostBefore:
             return "adds nothing to the hours of the throughput"
         if self.least is None:
             return "its price is not known"
+        if self.unknown is not None:
+            return f"at least {small_dollars(self.least)}, without {self.unknown}"
         if self.most is None:
             return f"at least {small_dollars(self.least)}; no limit is set for the answer"
         if self.most == self.least:
@@ -62,10 +69,14 @@ def _added(one: Decimal | None, other: Decimal | None) -> Decimal | None:
     return None if one is None or other is None else one + other
 
 
-def cost_before(price: CallPrice, body: Mapping[str, Any], family: Family) -> CostBefore:
+def cost_before(
+    price: CallPrice, body: Mapping[str, Any], family: Family, files: Files = MappingProxyType({})
+) -> CostBefore:
     """Return what a call with this body is expected to cost.
 
-    The input is counted by the bytes of the body: at four bytes a token, and at most at two.
+    files: those that the body names
+    The input is counted by the bytes of the body: at four bytes a token, and at most at two. How
+    many tokens a document has is not known.
     """
     if price.is_by_hour:
         return CostBefore(Decimal(), Decimal(), is_by_hour=True)
@@ -78,12 +89,26 @@ def cost_before(price: CallPrice, body: Mapping[str, Any], family: Family) -> Co
         return CostBefore(None, None)
     is_text = family.read_chunk is not None
     size = len(json.dumps(body, ensure_ascii=False).encode(errors="surrogatepass"))
-    least = Tokens(math.ceil(size / BYTES_PER_TOKEN), int(is_text))
+    named = [files[name] for name in references_in(body)]
+    pixels = [(f.width or 0) * (f.height or 0) for f in named if f.is_image]
+    small = sum(min(_FLAT, each / _PIXELS_PER_TOKEN) for each in pixels)
+    large = sum(max(_ENLARGED, each / _LEAST_PIXELS_PER_TOKEN) for each in pixels)
+    least = Tokens(math.ceil(size / BYTES_PER_TOKEN + small), int(is_text))
     longest = max_answer_tokens(request) if is_text else 0
-    most = Tokens(math.ceil(size / LEAST_BYTES_PER_TOKEN), longest or 0)
+    most = Tokens(math.ceil(size / LEAST_BYTES_PER_TOKEN + large), longest or 0)
+    uncounted = sum(not f.is_image or not f.width for f in named)
+    files_words = "its file" if uncounted == 1 else f"{uncounted} files"
     return CostBefore(
-        least.cost(price.tokens), None if longest is None else most.cost(price.tokens)
+        least.cost(price.tokens),
+        None if longest is None else most.cost(price.tokens),
+        unknown=f"{files_words}, whose tokens are not known before" if uncounted else None,
     )
+
+
+# The tokens of a picture. Claude's documentation, "Vision": one for 750 pixels. Amazon Nova user
+# guide, "Image understanding": one for 500 to 700 pixels, and a small picture is enlarged to one
+# that has about 1,300. Nova 2 user guide, "Multimodal understanding": 230 for any picture.
+_PIXELS_PER_TOKEN, _LEAST_PIXELS_PER_TOKEN, _ENLARGED, _FLAT = 750, 500, 1_300, 230
 
 
 def price_words(price: CallPrice) -> str:

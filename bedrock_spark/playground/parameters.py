@@ -169,9 +169,10 @@ def option_of(parameter: Parameter, text: str) -> Any:
         return read_json(text, parameter.label)
     try:
         value = int(text) if parameter.kind == "whole" else float(text)
-        if not math.isfinite(value):
-            raise ValueError
+        is_number = math.isfinite(value)
     except (ValueError, OverflowError):
+        is_number = False
+    if not is_number:
         what = "a whole number" if parameter.kind == "whole" else "a number"
-        raise ConfigError(f"{parameter.label}: is not {what}") from None
+        raise ConfigError(f"{parameter.label}: is not {what}")
     return value

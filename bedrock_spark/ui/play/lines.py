@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -69,7 +70,7 @@ def _fields(event: Event, question: Question) -> dict[str, Any]:
             return {"kind": "text", "text": text}
         case ReasoningPiece(text):
             return {"kind": "reasoning", "text": text}
-        case ToolCallBegun(name, _):
+        case ToolCallBegun(name):
             return {"kind": "tool", "name": name}
         case ToolInputPiece(text):
             return {"kind": "tool_input", "text": text}
@@ -109,6 +110,7 @@ def _ended(event: Ended, price: CallPrice) -> dict[str, Any]:
         "ending": event.ending.value,
         "stop": event.answer.stop_reason,
         "text": event.answer.text or "",
+        "calls": [asdict(call) for call in event.calls],
         "facts": [
             *_token_facts(event),
             cost_words(event.cost, price),

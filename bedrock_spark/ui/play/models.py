@@ -12,6 +12,7 @@ from bedrock_spark.browse.last_used import LastUsed
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import bare_model_id, family_by_name
+from bedrock_spark.playground.attached import taken_words
 from bedrock_spark.playground.catalogue import (
     CHAT,
     EMBEDDING,
@@ -140,6 +141,7 @@ def described(models: ModelList, model: ServedModel, now: float) -> dict[str, An
         "way": "Converse" if by_converse else "InvokeModel",
         "note": model.note,
         "price": price_words(models.price(model)),
+        "files": taken_words(model.family, bare_model_id(model.base)),
         "parameters": [
             asdict(parameter)
             for parameter in parameters_of(model.family, bare_model_id(model.base))
