@@ -63,6 +63,7 @@ class Bench:
     aws: the Region and the endpoint, if the config names none
     asks_service: whether the service may count the tokens of requests, which is free
     draft: the config with its changes; typed: what the fields hold, valid or not
+    memory: the answers that were paid for, which several configs may share
     error: why the rows or the changes cannot be shown
     reason: why Spark reads the rows; None if it does not
     """
@@ -73,13 +74,13 @@ class Bench:
     open_spark: OpenSpark
     asks_service: bool
     choice: RowChoice
+    memory: AnswerMemory
     draft: Draft = field(init=False)
     typed: Fields = field(init=False)
     view: View | None = None
     error: BedrockSparkError | None = None
     reason: str | None = None
     history: History = field(default_factory=History)
-    memory: AnswerMemory = field(default_factory=AnswerMemory)
     paid: Decimal = Decimal()
     whole: Whole | None = None
     _worker: ThreadPoolExecutor = field(
@@ -240,8 +241,9 @@ class Bench:
         seen: the digest of the view that the person sees who agrees to pay
         again: pay also for requests whose answers are known
         max_cost: dollars; a row that may exceed them is not asked
-        Raises ConfigError if rows are being asked, if there are none, or if they are others than
-        those seen; BudgetError; and InvokeRefusedError if the model would answer no row.
+        Raises ConfigError if rows are being asked, if there are none, if they are others than those
+        seen, or if the memory is full; BudgetError; and InvokeRefusedError if the model would
+        answer no row.
         """
         view = self._begin_asking(seen)
         try:
@@ -262,6 +264,7 @@ class Bench:
             if view is None or self.error is not None or self.is_reading:
                 raise ConfigError("there are no rows to ask yet, or the config is not valid")
             self.refuse_unseen(seen)
+            self.memory.refuse_if_full()
             if not self._asking.acquire(blocking=False):
                 raise ConfigError("rows are being asked; wait for them, or stop them first")
             self._stop.clear()
