@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flask import render_template, url_for
@@ -23,7 +24,7 @@ PARTS = (
     *("head", "control", "rows", "time", "jobs", "errors"),
     *("findings", "answers", "cost", "config"),
 )
-_JOBS_SHOWN, _FINDINGS_SHOWN = 10, 100
+_JOBS_SHOWN = 10
 
 
 def view_of(run_uri: str, reading: Reading, shared: Shared) -> LivePage:
@@ -45,11 +46,10 @@ def view_of(run_uri: str, reading: Reading, shared: Shared) -> LivePage:
 
 def _parts_of(run_uri: str, reading: Reading) -> dict[str, Any]:
     report, config = reading.look.report, reading.run.config
-    sections = sections_of(report)
+    sections = sections_of(report, partial(_jobs_of, run_uri))
     known = reading.look.known
     jobs = None if known is None else _newest(jobs_page(known.state.jobs.values()))
     common = {"uri": run_uri, "report": report, "look": reading.look, "now": reading.standing}
-    findings = report["findings"]
     made = {
         "head": _render(
             "head", sentence=outcome_sentence(report), figures=sections["figures"], **common
@@ -58,11 +58,13 @@ def _parts_of(run_uri: str, reading: Reading) -> dict[str, Any]:
         "errors": _render(
             "errors", errors=errors_in_report(report, config), records_of=_records_of, **common
         ),
-        "findings": _render(
-            "findings", findings=findings[:_FINDINGS_SHOWN], count=len(findings), **common
-        ),
     }
     return {**{name: sections[name] for name in PARTS if name in sections}, **made}
+
+
+def _jobs_of(run_uri: str, shard: str) -> str:
+    """Return the address of the jobs of a shard."""
+    return url_for("runs.jobs.show_all", uri=run_uri, text=shard)
 
 
 def _newest(page: JobsPage) -> JobsPage:
