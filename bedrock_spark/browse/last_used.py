@@ -21,6 +21,26 @@ def _always(_: object) -> bool:
     return True
 
 
+def do_soon(work: Callable[[], object], seconds: float, name: str) -> None:
+    """Do a piece of work in a thread, and wait for it at most this long; then it goes on.
+
+    name: of the thread. Raises what the work raises while it is waited for.
+    """
+    errors: list[Exception] = []
+
+    def do() -> None:
+        try:
+            work()
+        except Exception as exc:  # noqa: BLE001 - who asked raises it, if he still waits
+            errors.append(exc)
+
+    thread = threading.Thread(target=do, name=name, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+
+
 class _Entry(Generic[V]):
     """The value of one key. users: how many threads make it, or wait for that."""
 

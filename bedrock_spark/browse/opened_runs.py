@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.browse.last_used import LastUsed
+from bedrock_spark.browse.last_used import LastUsed, do_soon
 from bedrock_spark.browse.unit_counts import UnitCounts, count_units
 from bedrock_spark.clock import Clock
 from bedrock_spark.outputs.reconciliations import read_reconciliations
@@ -58,6 +58,16 @@ class OpenedRuns:
         Raises RunCleanedError if `clean` has deleted its results.
         """
         return self._known.make(run_uri, lambda known: self._opened(run_uri, known)).opened
+
+    def soon(self, run_uri: str, wait: float = 0.7) -> OpenedRun | None:
+        """Return a run after at most `wait` seconds, as it was read last; None if it never was.
+
+        The counts of 100,000 shards take seconds. They are read on in the background.
+        Raises what `open` raises.
+        """
+        do_soon(lambda: self.open(run_uri), wait, f"opening {run_uri}")
+        known = self._known.get(run_uri)
+        return None if known is None else known.opened
 
     def _opened(self, run_uri: str, known: _Known | None) -> _Known:
         now = self._clock.now()

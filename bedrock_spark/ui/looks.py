@@ -7,11 +7,10 @@ a tenth of the time, however large it is. Who asks meanwhile gets the last readi
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
 
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.browse.last_used import LastUsed
+from bedrock_spark.browse.last_used import LastUsed, do_soon
 from bedrock_spark.browse.standing import Standing, standing_of
 from bedrock_spark.clock import Clock
 from bedrock_spark.report.live import Look, look_at
@@ -77,19 +76,7 @@ class Looks:
         The reading of a run of 100,000 jobs takes seconds. It goes on in the background.
         Raises what `of` raises.
         """
-        errors: list[Exception] = []
-
-        def read() -> None:
-            try:
-                self.of(run_uri)
-            except Exception as exc:  # noqa: BLE001 - the request raises it, if it still waits
-                errors.append(exc)
-
-        reader = threading.Thread(target=read, name=f"reading {run_uri}", daemon=True)
-        reader.start()
-        reader.join(wait)
-        if errors:
-            raise errors[0]
+        do_soon(lambda: self.of(run_uri), wait, f"reading {run_uri}")
         kept = self._kept.get(run_uri)
         return None if kept is None else kept.reading
 
