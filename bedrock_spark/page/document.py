@@ -18,7 +18,6 @@ from bedrock_spark.page.words import (
     seconds_between,
     size_range,
     status_words,
-    unpriced,
 )
 
 # The widths of the two drawings of the flow; the style sheet shows the one that fits.
@@ -107,7 +106,7 @@ def _values_of(report: Mapping[str, Any]) -> dict[str, Any]:
         "groups": [*_token_groups(report)],
         "config": [*_flat(report["config"])],
         "prices": [*_flat({k: v for k, v in report["prices"].items() if v not in (None, [])})],
-        "unpriced": unpriced(report),
+        "unpriced": report["unpriced"],
     }
 
 
@@ -223,7 +222,13 @@ def _bars(title: str, note: str, head: str, values: Sequence[tuple[str, int]]) -
 def _token_groups(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield groups of numbers, each with its name."""
     yield "Tokens of the answers in the results", report["tokens"]
+    if report["paid_tokens"] is not None:
+        yield "Tokens that the cost counts", report["paid_tokens"]
     yield "Tokens of all answers of the fallback", report["fallback_tokens"]
+    for use in report["fallback_models"]:
+        name = use["model_id"] or "a model that is not known"
+        title = f"Fallback answers of {name}, {use['tier']} tier"
+        yield title, {"answers": use["answers"], **use["tokens"]}
     yield "Tokens by the output manifests of all jobs", report["manifest_totals"]
     if report["canary"] is not None:
         yield "Canary", report["canary"]

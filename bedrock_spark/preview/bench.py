@@ -14,7 +14,8 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import Clock, EndableClock
 from bedrock_spark.config import Config
 from bedrock_spark.config.row_choice import RowChoice
-from bedrock_spark.costs.tokens import max_answer_tokens
+from bedrock_spark.costs.call_bound import CallBound
+from bedrock_spark.costs.tokens import paid_words, small_dollars
 from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.preview.asking import ask_sides, estimated
 from bedrock_spark.preview.draft import Draft, Fields, read_draft
@@ -40,8 +41,8 @@ class View:
 
     draft: the config that they are rendered by; side: its rows; rows: all their columns
     new: what it costs to ask the rows without an answer; again: to ask all rows again
-    most: of a row, by its number; None if its price is not known
-    tokens: in, of each body
+    most: what asking a row costs in words, by its number; None if its price is not known
+    bounds: what each body uses at most
     digest: of the requests and their prices: what a person sees who agrees to pay for them
     """
 
@@ -51,8 +52,8 @@ class View:
     choice: RowChoice
     new: Estimate
     again: Estimate
-    most: dict[int, Decimal | None]
-    tokens: dict[bytes, int]
+    most: dict[int, str | None]
+    bounds: dict[bytes, CallBound]
     digest: str
 
 
@@ -66,6 +67,7 @@ class Bench:
     memory: the answers that were paid for, which several configs may share
     error: why the rows or the changes cannot be shown
     reason: why Spark reads the rows; None if it does not
+    paid: dollars of the calls so far; unknown_calls: those of them whose cost is not known
     """
 
     name: str
@@ -82,6 +84,7 @@ class Bench:
     reason: str | None = None
     history: History = field(default_factory=History)
     paid: Decimal = Decimal()
+    unknown_calls: int = 0
     whole: Whole | None = None
     _worker: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="rows")
@@ -203,17 +206,16 @@ class Bench:
     def _priced(self, draft: Draft, side: Side, rows: PreviewRows, choice: RowChoice) -> View:
         side.kept = {}
         again = estimated(side, asks_service=self.asks_service)
-        longest = max_answer_tokens(side.config.request)
         groups = side.groups()
-        tokens = {body: n for (_, body), n in zip(groups, side.tokens, strict=True)}
+        bounds = {body: each for (_, body), each in zip(groups, side.bounds, strict=True)}
         most = {
-            number: most_of(side.config, side.prices, tokens[body], longest)
+            number: _most_in_words(bounds[body], side)
             for numbers, body in groups
             for number in numbers
         }
         self._look_up(side)
-        new = _estimate(side, tokens)
-        return View(draft, side, rows, choice, new, again, most, tokens, _digest_of(side))
+        new = _estimate(side, bounds)
+        return View(draft, side, rows, choice, new, again, most, bounds, _digest_of(side))
 
     def _look_up(self, side: Side) -> None:
         side.look_up(self.clock.now())
@@ -253,7 +255,7 @@ class Bench:
                 # What was answered need not be paid for again.
                 side = replace(view.side)
                 self._look_up(side)
-                self.view = replace(view, side=side, new=_estimate(side, view.tokens))
+                self.view = replace(view, side=side, new=_estimate(side, view.bounds))
             finally:
                 self._asking.release()
 
@@ -291,7 +293,7 @@ class Bench:
         side = replace(view.side, wanted=numbers, answered={}, kept={})
         if not again:
             self._look_up(side)
-        _estimate(side, view.tokens)
+        _estimate(side, view.bounds)
         options = PreviewOptions(max_cost=max_cost, limit_name="the limit")
 
         def note(_: int, row: AnsweredRow) -> None:
@@ -306,7 +308,13 @@ class Bench:
     def _note(self, side: Side, row: AnsweredRow) -> None:
         line = side.rendered[row.number - 1].line
         self.paid += row.cost or Decimal()
+        self.unknown_calls += row.is_paid and row.cost is None
         self.history.note(Asked(None if line is None else request_id(side, line.body), row))
+
+    @property
+    def paid_in_words(self) -> str:
+        """Return what the calls here have cost, and how many have a cost that is not known."""
+        return paid_words(self.paid, self.unknown_calls)
 
     def is_current(self, number: int) -> bool:
         """Tell whether the last answer of a row is one to the request of now."""
@@ -339,7 +347,17 @@ def _digest_of(side: Side) -> str:
     return found.hexdigest()[:32]
 
 
-def _estimate(side: Side, tokens: dict[bytes, int]) -> Estimate:
-    """Return what the rows to ask cost, and note in the side the tokens of each request."""
-    side.tokens = [tokens[body] for _, body in side.groups()]
-    return estimate(side.config, side.prices, side.tokens)
+def _most_in_words(bound: CallBound, side: Side) -> str | None:
+    """Return `at most $0.02`, or `about $0.02` if nothing bounds the call; None without a price."""
+    most = most_of(side.prices, bound)
+    if most is None:
+        return None
+    if not bound.has_limit:
+        return f"{small_dollars(most)} or more"
+    return f"{'at most' if bound.is_strict else 'about'} {small_dollars(most)}"
+
+
+def _estimate(side: Side, bounds: dict[bytes, CallBound]) -> Estimate:
+    """Return what the rows to ask cost, and note in the side the bound of each request."""
+    side.bounds = [bounds[body] for _, body in side.groups()]
+    return estimate(side.config, side.prices, side.bounds)

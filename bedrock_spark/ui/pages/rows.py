@@ -22,7 +22,6 @@ from flask import (
 from werkzeug.wrappers import Response as AnyResponse
 
 from bedrock_spark.config.row_choice import RowChoice, keys_of_lines
-from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.preview.bench import Bench, View
 from bedrock_spark.preview.draft import Fields
@@ -84,7 +83,7 @@ def _sums(bench: Bench, view: View) -> dict[str, Any]:
         "view": view,
         "new_price": _price(view.new),
         "again_price": _price(view.again),
-        "paid": small_dollars(bench.paid),
+        "paid": bench.paid_in_words,
         "whole": None if bench.whole is None else whole_line(bench.whole),
         "notes": bench.notes(),
         "compared": bench.history.compared_rows(),
@@ -99,11 +98,7 @@ def _price(estimate: Estimate) -> str:
     """Return what an estimate says, for the label of a button."""
     if not estimate.rows:
         return "nothing to pay"
-    if estimate.price is None and not estimate.high:
-        return "the price is not known"
-    if estimate.high is None:
-        return f"{small_dollars(estimate.low)} or more"
-    return f"at most {small_dollars(estimate.high)}"
+    return estimate.words
 
 
 def _choice(bench: Bench) -> RowChoice:

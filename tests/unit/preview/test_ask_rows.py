@@ -22,9 +22,7 @@ from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import ModelCaller
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.preview.ask_rows import Asker, Question, RefusedModelError, ask_rows
-from bedrock_spark.preview.estimate import most_of
 from bedrock_spark.preview.values import AnsweredRow
-from bedrock_spark.prices import RunPrices
 from tests.unit.fakes import CLAUDE, FakeClock, make_config
 
 
@@ -179,15 +177,6 @@ def test_each_row_has_its_own_time_for_repeated_calls(clock: FakeClock) -> None:
     begun = clock.now()
     assert asker_of(clock, BUSY).ask(b'{"messages":[]}').outcome == "error"
     assert 180 <= clock.now() - begun < 240
-
-
-def test_a_body_that_fills_a_prompt_cache_may_cost_the_higher_price() -> None:
-    price = TokenPrices(input=Decimal(1), output=Decimal(2), cache_write=Decimal("1.25"))
-    prices = RunPrices(canary=price)
-    block = {"role": "user", "content": [{"text": "{{ body }}"}, {"cachePoint": {}}]}
-    for body, dollars in (({"messages": [block]}, "1.25"), ({"messages": []}, "1")):
-        config = make_config(request={"body": body}, batch={"lint": "ignore"})
-        assert most_of(config, prices, 1_000, 0) == Decimal(dollars)
 
 
 def test_a_model_that_answers_nothing_ends_the_preview() -> None:

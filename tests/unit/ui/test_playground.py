@@ -286,7 +286,7 @@ def test_documents_have_a_price_that_is_not_known(client: FlaskClient) -> None:
     (body,) = made["bodies"]
     document = json.loads(body)["messages"][0]["content"][0]["document"]
     assert (document["format"], document["name"]) == ("md", "document 1")
-    assert "without its file, whose tokens are not known before" in made["before"]
+    assert "without its document, whose tokens are not known before" in made["before"]
     config = yaml.safe_load(post(client, "config", **values)["text"])
     assert config["request"]["documents"] == ["document"]
     unknown = post(client, "request", **asked(files=["0" * 32]))
