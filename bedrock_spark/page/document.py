@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from bedrock_spark.page.words import (
 
 # The widths of the two drawings of the flow; the style sheet shows the one that fits.
 _WIDE, _NARROW = 880, 350
-SECTIONS = ("figures", "rows", "time", "answers", "cost", "config")
+SECTIONS = ("figures", "rows", "time", "answers", "cost", "findings", "config")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def render(
         .get_template("page.html")
         .render(
             **values,
+            shard_url=None,
             samples=samples,
             refresh_seconds=refresh_seconds,
             style=style("base.css") + style("report.css") + style("page.css"),
@@ -76,13 +77,15 @@ def render(
     )
 
 
-def sections_of(report: Mapping[str, Any]) -> dict[str, Markup]:
-    """Return the sections of the page by name, for a page that has them among others.
+def sections_of(
+    report: Mapping[str, Any], shard_url: Callable[[str], str] | None = None
+) -> dict[str, Markup]:
+    """Return the sections of the page by name, those of SECTIONS, for a page that has others, too.
 
-    They are `figures`, `rows`, `time`, `answers`, `cost` and `config`. Their style sheets are
-    base.css and report.css.
+    shard_url: returns the address of what is known of a shard; None for no links
+    Their style sheets are base.css and report.css.
     """
-    values = _values_of(report)
+    values = {**_values_of(report), "shard_url": shard_url}
     return {
         name: Markup(environment().get_template(f"sections/{name}.html").render(**values))
         for name in SECTIONS

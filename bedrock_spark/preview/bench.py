@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.clock import Clock
+from bedrock_spark.clock import Clock, EndableClock
 from bedrock_spark.config import Config
 from bedrock_spark.config.row_choice import RowChoice
 from bedrock_spark.costs.call_bound import CallBound
@@ -64,6 +64,7 @@ class Bench:
     aws: the Region and the endpoint, if the config names none
     asks_service: whether the service may count the tokens of requests, which is free
     draft: the config with its changes; typed: what the fields hold, valid or not
+    memory: the answers that were paid for, which several configs may share
     error: why the rows or the changes cannot be shown
     reason: why Spark reads the rows; None if it does not
     paid: dollars of the calls so far; unknown_calls: those of them whose cost is not known
@@ -75,13 +76,13 @@ class Bench:
     open_spark: OpenSpark
     asks_service: bool
     choice: RowChoice
+    memory: AnswerMemory
     draft: Draft = field(init=False)
     typed: Fields = field(init=False)
     view: View | None = None
     error: BedrockSparkError | None = None
     reason: str | None = None
     history: History = field(default_factory=History)
-    memory: AnswerMemory = field(default_factory=AnswerMemory)
     paid: Decimal = Decimal()
     unknown_calls: int = 0
     whole: Whole | None = None
@@ -222,7 +223,7 @@ class Bench:
         side.kept |= self.memory.find(side, bodies)
 
     def stop(self) -> None:
-        """Ask no further row. The running calls end, and their answers are kept."""
+        """Ask no further row, and repeat no call. Running calls end, and their answers are kept."""
         self._stop.set()
 
     def ask(
@@ -242,8 +243,9 @@ class Bench:
         seen: the digest of the view that the person sees who agrees to pay
         again: pay also for requests whose answers are known
         max_cost: dollars; a row that may exceed them is not asked
-        Raises ConfigError if rows are being asked, if there are none, or if they are others than
-        those seen; BudgetError; and InvokeRefusedError if the model would answer no row.
+        Raises ConfigError if rows are being asked, if there are none, if they are others than those
+        seen, or if the memory is full; BudgetError; and InvokeRefusedError if the model would
+        answer no row.
         """
         view = self._begin_asking(seen)
         try:
@@ -264,6 +266,7 @@ class Bench:
             if view is None or self.error is not None or self.is_reading:
                 raise ConfigError("there are no rows to ask yet, or the config is not valid")
             self.refuse_unseen(seen)
+            self.memory.refuse_if_full()
             if not self._asking.acquire(blocking=False):
                 raise ConfigError("rows are being asked; wait for them, or stop them first")
             self._stop.clear()
@@ -298,7 +301,8 @@ class Bench:
             on_row(row)
 
         keeping = self.memory.with_keeper
-        ask_sides([side], options, self.clock, note, keeping, self._stop.is_set)
+        clock = EndableClock(self.clock, self._stop)
+        ask_sides([side], options, clock, note, keeping, self._stop.is_set)
         self.whole = self._whole_of(view)
 
     def _note(self, side: Side, row: AnsweredRow) -> None:

@@ -28,7 +28,7 @@ from bedrock_spark.preview.draft import Fields
 from bedrock_spark.preview.options import MAX_COST
 from bedrock_spark.preview.values import AnsweredRow, Estimate
 from bedrock_spark.preview.words import whole_line
-from bedrock_spark.ui.benches import benches, share_benches
+from bedrock_spark.ui.benches import MOST_CONFIGS, benches, share_benches
 from bedrock_spark.ui.current import argument, require_calls, ui_settings
 from bedrock_spark.ui.row_views import answer_columns, row_of, rows_of, source_columns
 from bedrock_spark.ui.settings import Kind
@@ -89,6 +89,8 @@ def _sums(bench: Bench, view: View) -> dict[str, Any]:
         "compared": bench.history.compared_rows(),
         "changed": bench.history.changed_rows(),
         "limit": f"{MAX_COST}",
+        "held": benches().memory.held(),
+        "most_configs": MOST_CONFIGS,
     }
 
 
@@ -160,6 +162,14 @@ def config() -> AnyResponse:
     name = bench.draft.file.rpartition("/")[2]
     response = Response(bench.draft.text, mimetype="application/yaml")
     response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
+
+
+@page.get("/answers.jsonl")
+def answers() -> AnyResponse:
+    """Return all answers that were paid for on this page, of every config."""
+    response = Response(benches().memory.lines(), mimetype="application/jsonl")
+    response.headers.set("Content-Disposition", "attachment", filename="answers.jsonl")
     return response
 
 

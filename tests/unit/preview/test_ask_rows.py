@@ -6,7 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedrock_spark.clock import EndableClock
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.errors import InvokeRefusedError
 from bedrock_spark.families import family_by_name
@@ -104,14 +105,19 @@ PRICE = TokenPrices(input=Decimal("0.001"), output=Decimal("0.002"))
 
 @dataclass
 class FakeRuntime:
-    """Replies to every call of InvokeModel in turn; the last reply is that to all later calls."""
+    """Replies to every call of InvokeModel in turn; the last reply is that to all later calls.
+
+    then: is called before each reply
+    """
 
     replies: list[Any]
     calls: int = 0
+    then: Callable[[], None] = lambda: None
 
     def invoke_model(self, **_: Any) -> dict[str, Any]:
         reply = self.replies[min(self.calls, len(self.replies) - 1)]
         self.calls += 1
+        self.then()
         if isinstance(reply, Exception):
             raise reply
         return {
@@ -245,3 +251,19 @@ def test_a_refusal_hides_no_other_answer() -> None:
     with pytest.raises(RefusedModelError):
         ask_rows([cast(Asker, Refusing())], questions, 2, Decimal(9), note)
     assert found == [b"1"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "cost"), [(BUSY, Decimal()), (failed("InternalServerException", 500), None)]
+)
+def test_a_stop_ends_a_call_that_waits_to_be_repeated(
+    reply: Any, cost: Decimal | None, clock: FakeClock
+) -> None:
+    """Its row has the error of the last call, which may be billed or not."""
+    end = threading.Event()
+    asker = asker_of(clock, reply, COUNTED)
+    runtime = cast(FakeRuntime, asker.caller.client)
+    runtime.then = end.set
+    stopped = replace(asker, caller=replace(asker.caller, clock=EndableClock(clock, end)))
+    row = stopped.ask(b'{"messages":[]}')
+    assert (row.outcome, row.cost, runtime.calls) == ("error", cost, 1)
