@@ -6,10 +6,9 @@ changes, so it is not read again. One that is not there may be committed at any 
 
 from __future__ import annotations
 
-from bedrock_spark.prices import ModelPrices
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, parse_manifest
-from bedrock_spark.run_folder.prices import parse_prices
+from bedrock_spark.run_folder.prices import RecordedPrices, parse_prices
 from bedrock_spark.run_folder.run_file import read_run_file
 from bedrock_spark.run_folder.same_run import has_ledger, refuse
 from bedrock_spark.run_folder.stages_file import no_run, read_stage_names
@@ -50,8 +49,8 @@ class Opening:
             self._manifest_data = None
         return self._manifest
 
-    def prices(self) -> tuple[ModelPrices, ...] | None:
-        """Return the list prices that were written down; None if there were none.
+    def prices(self) -> RecordedPrices | None:
+        """Return the prices that were written down; None if there were none.
 
         Raises RunFolderError if they are damaged, or of another format.
         """

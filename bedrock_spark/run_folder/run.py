@@ -37,14 +37,19 @@ from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError
 from bedrock_spark.families import converse_reason
 from bedrock_spark.prices import ModelPrices, RunPrices, prices_of_run
-from bedrock_spark.prices.run_prices import Find
+from bedrock_spark.prices.run_prices import Find, named_fallback
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.code_digest import code_digest
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.opening import Opening, read_folder
-from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
+from bedrock_spark.run_folder.prices import (
+    RecordedPrices,
+    find_among,
+    read_prices,
+    record_prices,
+)
 from bedrock_spark.run_folder.run_file import (
     FORMAT,
     begun_at_of,
@@ -84,7 +89,7 @@ class Run:
     account: the AWS account; None if it is unknown, or the run folder is not in S3
     is_begun: whether `run.json` is written
     is_first: whether there was no `run.json` when the run was opened
-    list_prices: those that are written down, as far as this process has read them
+    recorded_prices: those that are written down; None: this process has not read them
     derived_from: the run whose rows are the source, as they were read; None if it is another source
     opening: what its folder held when it was opened; None if that was not read
     """
@@ -97,7 +102,7 @@ class Run:
     account: str | None = None
     is_begun: bool = True
     is_first: bool = False
-    list_prices: tuple[ModelPrices, ...] | None = None
+    recorded_prices: RecordedPrices | None = None
     derived_from: DerivedFrom | None = None
     opening: Opening | None = field(default=None, compare=False, repr=False)
 
@@ -107,12 +112,12 @@ class Run:
 
         Raises RunFolderError if that is damaged.
         """
-        recorded = self.list_prices
+        recorded = self.recorded_prices
         if recorded is None and self.opening is not None:
             recorded = self.opening.prices()
         if recorded is None:
             recorded = read_prices(self.storage)
-        return prices_of_run(self.config, find_among(recorded))
+        return prices_of_run(self.config, find_among(recorded.models), recorded.fallbacks)
 
     def committed(self) -> RunManifest | None:
         """Return the run manifest if it was there when the run was opened. Reads nothing.
@@ -250,12 +255,14 @@ def _begin_first(run: Run) -> Run | None:
 
 
 def _with_prices_recorded(run: Run, *, may_exist: bool = True) -> Run:
-    """Write the list prices that are not written down yet; return the run with those that are."""
+    """Write the prices that are not written down yet; return the run with those that are."""
 
     def needed(find: Find) -> Iterable[ModelPrices]:
         return prices_of_run(run.config, find).models
 
-    return replace(run, list_prices=record_prices(run.storage, needed, may_exist=may_exist))
+    fallback = named_fallback(run.config)
+    recorded = record_prices(run.storage, needed, fallback, may_exist=may_exist)
+    return replace(run, recorded_prices=recorded)
 
 
 def as_begun(run: Run) -> Run | None:
