@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,10 +112,17 @@ class OpenAnswers:
     def _clear_errors(self) -> Iterator[None]:
         try:
             yield
-        except StorageAccessError:
+        except (StorageAccessError, MemoryError):
             raise
         except (StorageError, pa.ArrowException, OSError, ValueError) as exc:
-            if isinstance(exc, (StorageError, FileNotFoundError)):
+            # Arrow's own errors about the content of a file are OSErrors, too, but without a code.
+            code = exc.errno if isinstance(exc, OSError) else None
+            if code is not None and not isinstance(exc, FileNotFoundError):
+                message = (
+                    f"{self._uri}: cannot be read: {os.strerror(code)}. The file may be whole: do "
+                    "not delete it, and run the same command again when that is mended"
+                )
+            elif isinstance(exc, (StorageError, FileNotFoundError)):
                 message = (
                     f"{self._uri}: cannot be read, or was deleted since this command listed the "
                     "store; run the same command again. Only `bedrock-spark answers compact` may "

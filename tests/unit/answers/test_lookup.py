@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -318,3 +319,18 @@ def test_a_range_says_how_long_its_answers_are(tmp_path: Path) -> None:
     write(storage, [answer("d", "".join(map(chr, range(48, 58))) * 10_000)], label="run-2")
     with closing(KeptAnswers(storage, pin_files(storage), LOWEST, HIGHEST)) as kept:
         assert 100_000 <= kept.row_bytes < 101_000
+
+
+def test_a_disk_that_fails_is_no_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever deleted the file would pay for its answers once more."""
+    storage = store_at(tmp_path)
+    write(storage, [answer("q")])
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EMFILE, "of the system")
+
+    monkeypatch.setattr("bedrock_spark.answers.read.pq.read_metadata", fails)
+    with pytest.raises(AnswerStoreError, match="Too many open files.*do not delete it"):
+        found(storage, ["q"])
