@@ -1,4 +1,4 @@
-"""Whatever ends a compaction, wherever: the run goes on, the store is right, a later one ends it."""
+"""Whatever ends a compaction: the run goes on, the store is right, a later one ends it."""
 
 from __future__ import annotations
 

@@ -332,5 +332,5 @@ def test_a_disk_that_fails_is_no_damaged_file(
         raise OSError(errno.EMFILE, "of the system")
 
     monkeypatch.setattr("bedrock_spark.answers.read.pq.read_metadata", fails)
-    with pytest.raises(AnswerStoreError, match="Too many open files.*do not delete it"):
+    with pytest.raises(AnswerStoreError, match=r"Too many open files.*do not delete it"):
         found(storage, ["q"])
