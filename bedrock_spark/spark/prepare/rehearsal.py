@@ -24,6 +24,7 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import read_shard
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.spark.prepare.kept_files import KeptSink, KeptUnits
+from bedrock_spark.spark.prepare.key_repeats import with_known_keys
 from bedrock_spark.spark.prepare.known_keys import EarlierRows
 from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.lookup_task import LookupTask
@@ -59,8 +60,9 @@ def rehearse(
     config = run.config
     with reading(config.source, df):
         table = open_table(spark, config, df, run.aws)
-        columns, storage, aws = table.columns, run.storage, run.aws
+        storage, aws = run.storage, run.aws
         with observed_tasks(spark, "plan", observe) as tasks, table.read_once() as rows:
+            columns = with_known_keys(rows, table.columns, config)
             repartitioning = Repartitioning(
                 *(config, aws, columns, rows),
                 lambda buckets: RehearsalTask(config, columns, storage, aws, buckets, ""),

@@ -46,6 +46,7 @@ from bedrock_spark.run_folder.prepared_files import (
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced, new_run_id
 from bedrock_spark.run_folder.source_run import DerivedFrom
 from bedrock_spark.spark.keep.copy import check_copy
+from bedrock_spark.spark.prepare.key_repeats import with_known_keys
 from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.refused_rows import refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
@@ -114,7 +115,8 @@ def _prepare(
         observed_tasks(spark, "prepare", observe) as tasks,
         table.read_once() as rows,
     ):
-        columns, storage, aws = table.columns, run.storage, run.aws
+        storage, aws = run.storage, run.aws
+        columns = with_known_keys(rows, table.columns, config)
         repartitioning = Repartitioning(
             *(config, aws, columns, rows),
             lambda buckets: PrepareTask(config, columns, storage, aws, buckets, prepare_id),
