@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,14 +84,19 @@ class OpenAnswers:
         """Return the row groups that may have hashes from `first` to `last`, both included."""
         return [group for group in self.groups if group.first <= last and first <= group.last]
 
-    def range_of(self, column: str) -> tuple[str, str] | None:
-        """Return the lowest and the highest text of a column, by the statistics of the file.
+    def range_of(self, column: str) -> tuple[Any, Any] | None:
+        """Return the lowest and the highest value of a column, by the statistics of the file.
 
-        None if a row group has no statistics, or has nulls there.
+        None if a row group has no statistics, or has nulls there, or if another tool wrote it as
+        another type.
         """
+        kind = self._parquet.schema_arrow.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if kind != SCHEMA.field(column).type:
+            return None
         metadata = self._parquet.metadata
         place = metadata.schema.names.index(column)
-        found: list[str] = []
+        found: list[Any] = []
         for number in range(metadata.num_row_groups):
             statistics = metadata.row_group(number).column(place).statistics
             if statistics is None or not statistics.has_min_max or statistics.null_count != 0:
