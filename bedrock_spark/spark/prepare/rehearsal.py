@@ -60,14 +60,15 @@ def rehearse(
     config = run.config
     with reading(config.source, df):
         table = open_table(spark, config, df, run.aws)
-        storage, aws = run.storage, run.aws
+        columns, storage, aws = table.columns, run.storage, run.aws
         with observed_tasks(spark, "plan", observe) as tasks, table.read_once() as rows:
-            columns = with_known_keys(rows, table.columns, config)
             repartitioning = Repartitioning(
                 *(config, aws, columns, rows),
                 lambda buckets: RehearsalTask(config, columns, storage, aws, buckets, ""),
             )
             size = repartitioning.estimate_size()
+            columns = with_known_keys(rows, columns, config)
+            repartitioning = replace(repartitioning, columns=columns)
             lookup = Lookup(
                 *(config, columns, storage, aws, rows, "", (clock or SystemClock()).now()),
                 RehearsalLookupTask,

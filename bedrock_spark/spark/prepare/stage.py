@@ -115,8 +115,7 @@ def _prepare(
         observed_tasks(spark, "prepare", observe) as tasks,
         table.read_once() as rows,
     ):
-        storage, aws = run.storage, run.aws
-        columns = with_known_keys(rows, table.columns, config)
+        columns, storage, aws = table.columns, run.storage, run.aws
         repartitioning = Repartitioning(
             *(config, aws, columns, rows),
             lambda buckets: PrepareTask(config, columns, storage, aws, buckets, prepare_id),
@@ -124,6 +123,8 @@ def _prepare(
         size = repartitioning.estimate_size()
         run = begin_run(_with_lineage(run, table.derived_from))
         on_begin(run)
+        columns = with_known_keys(rows, columns, config)
+        repartitioning = replace(repartitioning, columns=columns)
         lookup = Lookup(*(config, columns, storage, aws), rows, prepare_id, clock.now())
         with lookup.looked_up(size, tasks) as looked:
             refuse = partial(_refuse, config, prepare_id, looked.kept_rows)
