@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bedrock_spark.browse.unit_counts import UnitCounts
 from bedrock_spark.config import Config
 from bedrock_spark.outputs.outcomes import (
     ERROR,
@@ -102,6 +103,18 @@ def errors_in_report(report: Mapping[str, Any], config: Config) -> Errors:
         reasons.append(Reason(*own, first, tuple(more)))
     outcomes = {name: rows for name, rows in report["outcomes"].items() if name != WAITING}
     return _errors(report["rows"], outcomes, reasons, report["other_reasons"], config)
+
+
+def all_errors(counts: UnitCounts, config: Config) -> Errors:
+    """Return the rows that are not ok in all groups that the shards name.
+
+    A shard names its ten commonest reasons, so a group may have some of the other rows, too.
+    """
+    reasons = [
+        Reason(group.outcome, group.code, group.message, rows) for group, rows in counts.groups
+    ]
+    rows = int(counts.rows.sum())
+    return _errors(rows, counts.totals, reasons, counts.other_rows, config)
 
 
 def _errors(
