@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bedrock_spark.browse.unit_counts import UnitCounts
 from bedrock_spark.config import Config
 from bedrock_spark.outputs.outcomes import (
     ERROR,
@@ -24,6 +23,9 @@ from bedrock_spark.outputs.reconciliations import read_reconciliations
 from bedrock_spark.outputs.record_errors import RecordError
 from bedrock_spark.run_folder.report_file import WAITING
 from bedrock_spark.run_folder.run import Run
+
+if TYPE_CHECKING:
+    from bedrock_spark.browse.unit_counts import UnitCounts
 
 _WITHOUT_REASON = (MISSING, UNFOUND)
 _RUN_AGAIN = "then the same bedrock-spark run"
