@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from flask import render_template
+from flask import render_template, url_for
 from markupsafe import Markup
 
 from bedrock_spark.browse.errors import errors_in_report
@@ -16,28 +17,26 @@ from bedrock_spark.ui.control import config_of, is_stage
 from bedrock_spark.ui.live import GOES_ON, RESTS, LivePage
 from bedrock_spark.ui.looks import Reading
 from bedrock_spark.ui.pages.records import records_of
-from bedrock_spark.ui.shared import Shared
+from bedrock_spark.ui.shared import Rendered, Shared
 
 # The parts in the order of the page.
 PARTS = (
     *("head", "control", "rows", "time", "jobs", "errors"),
     *("findings", "answers", "cost", "config"),
 )
-_JOBS_SHOWN, _FINDINGS_SHOWN = 10, 100
-# How many runs keep their parts.
-_MOST_RENDERED = 12
+_JOBS_SHOWN = 10
 
 
 def view_of(run_uri: str, reading: Reading, shared: Shared) -> LivePage:
     """Return the page of a run. What a reading alone shows is made once."""
-    kept = shared.rendered.get(run_uri)
-    if kept is None or kept[0] is not reading:
-        if len(shared.rendered) >= _MOST_RENDERED:
-            shared.rendered.clear()
-        kept = reading, _parts_of(run_uri, reading)
-        shared.rendered[run_uri] = kept
+
+    def rendered(known: Rendered | None) -> Rendered:
+        is_same = known is not None and known.reading is reading
+        return known if known and is_same else Rendered(reading, _parts_of(run_uri, reading))
+
+    kept = shared.rendered.make(run_uri, rendered)
     control = _control(run_uri, reading, shared)
-    parts = {name: control if name == "control" else kept[1][name] for name in PARTS}
+    parts = {name: control if name == "control" else kept.parts[name] for name in PARTS}
     title = f"{reading.run.run_id}: {outcome_sentence(reading.look.report)}"
     operation = shared.operations.of(run_uri)
     is_at_work = operation is not None and not operation.is_over
@@ -47,11 +46,10 @@ def view_of(run_uri: str, reading: Reading, shared: Shared) -> LivePage:
 
 def _parts_of(run_uri: str, reading: Reading) -> dict[str, Any]:
     report, config = reading.look.report, reading.run.config
-    sections = sections_of(report)
+    sections = sections_of(report, partial(_jobs_of, run_uri))
     known = reading.look.known
     jobs = None if known is None else _newest(jobs_page(known.state.jobs.values()))
     common = {"uri": run_uri, "report": report, "look": reading.look, "now": reading.standing}
-    findings = report["findings"]
     made = {
         "head": _render(
             "head", sentence=outcome_sentence(report), figures=sections["figures"], **common
@@ -60,11 +58,13 @@ def _parts_of(run_uri: str, reading: Reading) -> dict[str, Any]:
         "errors": _render(
             "errors", errors=errors_in_report(report, config), records_of=records_of, **common
         ),
-        "findings": _render(
-            "findings", findings=findings[:_FINDINGS_SHOWN], count=len(findings), **common
-        ),
     }
     return {**{name: sections[name] for name in PARTS if name in sections}, **made}
+
+
+def _jobs_of(run_uri: str, shard: str) -> str:
+    """Return the address of the jobs of a shard."""
+    return url_for("runs.jobs.show_all", uri=run_uri, text=shard)
 
 
 def _newest(page: JobsPage) -> JobsPage:

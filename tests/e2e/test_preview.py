@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +25,9 @@ from bedrock_spark.preview import preview, render
 from bedrock_spark.preview.options import PreviewOptions
 from bedrock_spark.preview.values import AnsweredRow, Preview
 from bedrock_spark.spark.prepare.first_rows import read_first_rows
+from bedrock_spark.ui.app import create_app
+from bedrock_spark.ui.guard import cookie_name
+from bedrock_spark.ui.settings import UiSettings
 from tests.e2e.conftest import BUCKET
 from tests.spark_sessions import CLAUDE, make_config
 
@@ -323,3 +327,44 @@ def test_to_try_the_same_rows_again_costs_nothing(
     assert all(row.kept_from and row.cost == 0 for row in ok if row.shares is None)
     not_ok = sum(OUTCOMES.count(outcome) for outcome in ("refused", "invalid", "truncated"))
     assert local.usage()["totals"]["invocations"] == asked + not_ok
+
+
+@pytest.mark.long
+def test_the_page_of_rows_shows_a_view_that_only_spark_reads(
+    local: LocalBedrock, rows: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says why Spark reads, asks the rows of a condition, and keeps what cannot be asked."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "local")
+    rows.createOrReplaceTempView("preview_rows")
+    config = config_of(local).model_dump(mode="json", exclude_defaults=True)
+    config["source"] = {"table": "preview_rows", "key": ["id"]}
+    path = tmp_path / "view.yaml"
+    path.write_text(yaml.safe_dump(config))
+    client = create_app(UiSettings(allow_calls=True), "a-token").test_client()
+    client.set_cookie(cookie_name("a-token"), "a-token", domain="localhost")
+    client.environ_base["HTTP_ORIGIN"] = "http://localhost"
+
+    def page(**query: str) -> str:
+        address = {"config": str(path)}
+        client.get("/rows", query_string={**address, **query})
+        while not (client.get("/rows/state", query_string=address).json or {})["is_there"]:
+            pass
+        return client.get("/rows", query_string=address).text
+
+    assert "The first 20 rows, read by Spark because" in page()
+    shown = page(rows="5", how="where", where="id between 4 and 6")
+    assert "2026-11-01" in shown
+    (seen,) = re.findall(r'name="seen" value="(\w+)"', shown)[:1]
+    reply = client.post(
+        "/rows/ask",
+        data={"config": str(path), "seen": seen, "limit": "1"},
+        headers={"Accept": "application/x-ndjson"},
+    )
+    lines = [json.loads(line) for line in reply.text.splitlines()]
+    assert [line["error"] for line in lines if "end" in line] == [None]
+    found = {line["row"]: re.sub("<[^>]*>", " ", line["html"]) for line in lines[:-1]}
+    words = [w for text in found.values() for w in {*OUTCOMES} if f" {w} " in text]
+    assert sorted(words) == ["error", "ok", "rejected"]
+    refused = page(rows="5", how="where", where="no_such_column = 1")
+    assert "no_such_column" in refused

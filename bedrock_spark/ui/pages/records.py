@@ -39,7 +39,9 @@ _GROUPS_SHOWN = 50
 def show() -> str:
     """Show a page of the rows that fit a filter."""
     uri, query = run_argument(), _query()
-    opened = shared().opened.open(uri)
+    opened = shared().opened.soon(uri)
+    if opened is None:
+        return _opening(uri)
     schema = schema_of(opened)
     wanted = query.wanted
     if query.is_set:
@@ -128,7 +130,9 @@ def as_csv() -> AnyResponse:
 def show_one() -> str | AnyResponse:
     """Show one record: by its id, by the place of a row, or by what a user looks for."""
     uri = run_argument()
-    opened = shared().opened.open(uri)
+    opened = shared().opened.soon(uri)
+    if opened is None:
+        return _opening(uri)
     looked_for = request.args.get("find", "").strip()
     if looked_for:
         return _look_for(uri, opened, looked_for)
@@ -138,6 +142,11 @@ def show_one() -> str | AnyResponse:
     else:
         shown = show_record(opened.run, opened.manifest, argument("id"))
     return _record_page(uri, opened, shown)
+
+
+def _opening(uri: str) -> str:
+    """Return the page that is shown while the counts of a very large run are read."""
+    return render_template("run/opening.html", uri=uri, up=url_for("runs.run.show", uri=uri))
 
 
 def _look_for(uri: str, opened: OpenedRun, text: str) -> AnyResponse:

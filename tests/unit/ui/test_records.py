@@ -6,13 +6,17 @@ import csv
 import html
 import io
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from bedrock_spark.browse import opened_runs
+from bedrock_spark.browse.opened_runs import OpenedRun, OpenedRuns
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.record_ids import record_id
 from tests.unit.browse.run_of_rows import REJECTS, row, shard, write_run
 from tests.unit.browse.test_show import IDS, SHARD, run  # noqa: F401 - the fixture
@@ -64,6 +68,32 @@ def test_rows_are_paged_with_links_that_can_be_kept(client: FlaskClient, tmp_pat
     assert "there are no more" in third
     assert "Next rows" not in third
     assert tickets_on(client.get(link(third, "First rows")).text) == list(range(50))
+
+
+def test_a_run_that_takes_long_to_open_says_so(
+    client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read in the background; meanwhile, other runs are shown, and then this one."""
+    slow, other = tmp_path / "slow", tmp_path / "other"
+    for folder in (slow, other):
+        write_run(folder, many(1, 3))
+    begun, go_on = threading.Event(), threading.Event()
+    real = opened_runs.open_rows
+
+    def open_rows(asked: Run) -> OpenedRun:
+        if asked.storage.uri == str(slow):
+            begun.set()
+            assert go_on.wait(30)
+        return real(asked)
+
+    monkeypatch.setattr(opened_runs, "open_rows", open_rows)
+    monkeypatch.setattr(OpenedRuns.soon, "__defaults__", (0.01,))
+    assert "The run is being read" in page_of(client, slow)
+    assert begun.wait(30)
+    monkeypatch.setattr(OpenedRuns.soon, "__defaults__", (30.0,))
+    assert tickets_on(page_of(client, other)) == [0, 1, 2]
+    go_on.set()
+    assert tickets_on(page_of(client, slow)) == [0, 1, 2]
 
 
 def test_a_filter_stays_in_the_form_and_in_the_links(client: FlaskClient, tmp_path: Path) -> None:
