@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
 from typing import Protocol
 
@@ -29,6 +30,33 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Block the thread for this many seconds."""
         time.sleep(seconds)
+
+
+class WaitEnded(Exception):  # noqa: N818 - no error: somebody has ended the wait
+    """A wait was ended before its time."""
+
+
+class EndableClock:
+    """A clock whose waits end as soon as an event is set.
+
+    kind: what a wait raises that is ended
+    """
+
+    def __init__(
+        self, clock: Clock, end: threading.Event, kind: type[BaseException] = WaitEnded
+    ) -> None:
+        self._clock = clock
+        self._end = end
+        self._kind = kind
+
+    def now(self) -> float:
+        """Return the time of the clock."""
+        return self._clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for this many seconds, or until the event is set. Raises `kind` then."""
+        if self._end.wait(seconds):
+            raise self._kind
 
 
 def iso_time(seconds: float | None) -> str | None:

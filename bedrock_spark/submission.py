@@ -21,6 +21,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.run import Run, record_config
 from bedrock_spark.storage import Storage
 
@@ -71,7 +72,7 @@ def refuse_spent(run: Run, result: StepResult) -> None:
         raise BudgetError(f"{run.storage.uri}: {result.reason}")
 
 
-def _fallback_counts(storage: Storage) -> Iterator[dict[str, int]]:
+def _fallback_counts(storage: Storage) -> Iterator[tuple[ModelUse, ...]]:
     """Yield what the fallback has used by shard, as far as it has answered anything."""
     if any(storage.scan(f"{layout.FALLBACK}/")):
-        yield from (shard.fallback_tokens for shard in read_reconciliations(storage))
+        yield from (shard.fallback_models for shard in read_reconciliations(storage))

@@ -144,7 +144,6 @@ def reconciled(unit: str, fingerprint: str, findings: int = 0) -> ReconciledShar
         stop_reasons={"end_turn": ok},
         tokens={"input": 180, "output": 40},
         manifest_tokens={"input": 180, "output": 40, "images": 0},
-        fallback_tokens={"input": 0, "output": 0},
         jobs=(CollectedJob(job_id, 1, {"ok": ok, "error": 2, "bad": 0}, 180, 40, None),),
         lines={"ok": ok, "error": 2, "bad": 0},
         reasons=(Reason("error", 400, "malformed input request", 2),),

@@ -1,6 +1,6 @@
 """Measure the pages of `bedrock-spark ui`: the rows of a run, and one record, on a local folder.
 
-    python bench/ui.py [--rows 100000] [--shards 10000]
+    python bench/ui.py [--rows 100000] [--shards 100000]
 
 The goals: a first page in less than 1 s, a record of a run of 100,000 rows in less than 0.5 s. A
 run of a thousand times as many shards shall show a page as fast, once its counts are read. Requests
@@ -12,6 +12,7 @@ better, detail}`.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import statistics
 import sys
@@ -26,14 +27,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common.corpus import write_corpus
 from common.figures import report
-from common.looked_at import collected_run, run_of_many_shards
+from common.looked_at import collected_run, run_of_many_shards, shards_with_errors
 
+from bedrock_spark.run_folder import layout
 from bedrock_spark.ui.app import create_app
 from bedrock_spark.ui.guard import cookie_name
 from bedrock_spark.ui.settings import UiSettings
 
-ROWS, SHARDS, FEW = 100_000, 10_000, 10
-FIRST_PAGE, RECORD, TIMES = 1.0, 0.5, 1.5
+ROWS, SHARDS, FEW = 100_000, 100_000, 10
+FIRST_PAGE, RECORD, TIMES, MEMORY = 1.0, 0.5, 1.5, 200.0
 REQUESTS = 15
 ERRORS = 3
 _TOKEN = "bench"
@@ -50,6 +52,18 @@ def get(client: FlaskClient, path: str, uri: str, **query: str) -> str:
     answer = client.get(path, query_string={"uri": uri, **query})
     assert answer.status_code == 200, answer.text
     return answer.text
+
+
+def open_wholly(client: FlaskClient, uri: str) -> None:
+    """Ask for the rows of a run until they are there."""
+    while "The run is being read" in get(client, "/run/records", uri):
+        pass
+
+
+def resident_megabytes() -> float:
+    """Return the resident set of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1_000_000
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -90,8 +104,19 @@ def measure_shards(folder: Path, shards: int) -> None:
     runs = {n: run_of_many_shards(folder / f"of-{n}", n, ERRORS) for n in (FEW, shards)}
     uris = {n: run.storage.uri for n, run in runs.items()}
     client = new_client()
-    opened = {n: timed(lambda n=n: get(client, "/run/records", uris[n])) for n in uris}
+    # What a user waits for is the first page, which comes before all counts are read.
+    first = timed(lambda: get(new_client(), "/run/records", uris[shards]))
+    report("ui_first_page_of_shards", first, "s", FIRST_PAGE, "lower", shards=shards)
+    before = resident_megabytes()
+    opened = {n: timed(lambda n=n: open_wholly(client, uris[n])) for n in uris}
+    grown = resident_megabytes() - before
     report("ui_open_shards", opened[shards], "s", None, "lower", shards=shards)
+    report("ui_open_memory", grown, "MB", MEMORY, "lower", shards=shards)
+    places = [f"{layout.shard_id(n, 0)}.0.500" for n in shards_with_errors(shards, ERRORS)]
+    deep = median(
+        lambda at=at: get(client, "/run/records", uris[shards], at=at) for at in places * 5
+    )
+    report("ui_any_page", deep, "s", FIRST_PAGE, "lower", shards=shards, places=places)
     found = {}
     for number, uri in uris.items():
         page = get(client, "/run/records", uri, outcome="error")

@@ -33,7 +33,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from bedrock_spark.clock import Clock
+from bedrock_spark.clock import Clock, WaitEnded
 from bedrock_spark.errors import (
     BedrockSparkError,
     InvokeError,
@@ -78,14 +78,36 @@ def retry_invoke(clock: Clock, attempts: int, until: float | None = None) -> Ret
     attempts: calls in all. Calls that were throttled, or met a model that is not ready, do not
         count; for them THROTTLED_SECONDS and NOT_READY_SECONDS are the limit
     until: no call is repeated after this time, in seconds since the epoch
+    If the clock ends a wait, the call is not repeated: its last error is raised.
     """
+    wait = _EndableWait(clock)
     return Retrying(
         stop=_StopInvoking(clock, attempts, until),
         wait=_full_jitter(*_INVOKE_BACKOFF),
         retry=retry_if_exception_type(InvokeRetryableError),
-        sleep=clock.sleep,
+        before_sleep=wait.note,
+        sleep=wait,
         reraise=True,
     )
+
+
+class _EndableWait:
+    """Waits before a retry. If the wait is ended, it raises the error that it follows."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._error: BaseException | None = None
+
+    def note(self, state: RetryCallState) -> None:
+        self._error = state.outcome.exception() if state.outcome else None
+
+    def __call__(self, seconds: float) -> None:
+        try:
+            self._clock.sleep(seconds)
+        except WaitEnded:
+            if self._error is None:
+                raise
+            raise self._error from None
 
 
 class _StopInvoking:

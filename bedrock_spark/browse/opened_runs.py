@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.browse.last_used import LastUsed, do_soon
 from bedrock_spark.browse.unit_counts import UnitCounts, count_units
 from bedrock_spark.clock import Clock
 from bedrock_spark.outputs.reconciliations import read_reconciliations
@@ -42,7 +41,7 @@ class _Known:
 
 
 class OpenedRuns:
-    """Opens runs. The last eight are kept; threads may share it.
+    """Opens runs. The last eight are kept; threads may share it, and a slow run delays no other.
 
     The run manifest and the counts are read again if their objects have changed: a collect writes
     the table of the counts when it ends.
@@ -51,21 +50,24 @@ class OpenedRuns:
     def __init__(self, aws: AwsSettings, clock: Clock) -> None:
         self._aws = aws
         self._clock = clock
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._lock = threading.Lock()
+        self._known: LastUsed[str, _Known] = LastUsed(_MOST_RUNS)
 
     def open(self, run_uri: str) -> OpenedRun:
         """Return a run. Raises RunFolderError if there is none, or it is not prepared or damaged.
 
         Raises RunCleanedError if `clean` has deleted its results.
         """
-        with self._lock:
-            known = self._opened(run_uri, self._known.get(run_uri))
-            self._known[run_uri] = known
-            self._known.move_to_end(run_uri)
-            while len(self._known) > _MOST_RUNS:
-                self._known.popitem(last=False)
-            return known.opened
+        return self._known.make(run_uri, lambda known: self._opened(run_uri, known)).opened
+
+    def soon(self, run_uri: str, wait: float = 0.7) -> OpenedRun | None:
+        """Return a run after at most `wait` seconds, as it was read last; None if it never was.
+
+        The counts of 100,000 shards take seconds. They are read on in the background.
+        Raises what `open` raises.
+        """
+        do_soon(lambda: self.open(run_uri), wait, f"opening {run_uri}")
+        known = self._known.get(run_uri)
+        return None if known is None else known.opened
 
     def _opened(self, run_uri: str, known: _Known | None) -> _Known:
         now = self._clock.now()

@@ -13,10 +13,11 @@ from bedrock_spark.families.base import Answer
 from bedrock_spark.invoke.kept_calls import judge_of
 from bedrock_spark.outputs.judge import Judge, Judgement
 from bedrock_spark.outputs.line_pieces import PIECE_BYTES
-from bedrock_spark.outputs.lines import BadLine, OutputRecord, read_lines
+from bedrock_spark.outputs.lines import BadLine, Note, OutputRecord, read_lines
 from bedrock_spark.outputs.outcomes import ERROR
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT, Origin, Outcome
 from bedrock_spark.outputs.shard_outputs import attempt_of, in_time
+from bedrock_spark.prices import CallPrices
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.schema import parse_ddl
@@ -150,12 +151,13 @@ def _judged(run: Run, judgement: Judgement) -> dict[str, Any]:
 def _cost(run: Run, answer: Answer, record: OutputRecord, side: str) -> Decimal | None:
     if side == KEPT:
         return Decimal(0)
-    prices = run.prices.batch
+    prices = CallPrices(run.prices.batch, run.prices.image)
     if side == FALLBACK:
-        prices = run.prices.flex if record.is_flex else run.prices.fallback
+        note = record.note or Note()
+        prices = run.prices.of_call(note.model_id, note.tier)
     images = len(answer.images)
-    has_price = prices is not None and answer.input_tokens is not None
-    if not has_price and (not images or run.prices.image is None):
+    has_price = prices.tokens is not None and answer.input_tokens is not None
+    if not has_price and (not images or prices.image is None):
         return None
     tokens = Tokens(
         answer.input_tokens or 0,
@@ -164,4 +166,4 @@ def _cost(run: Run, answer: Answer, record: OutputRecord, side: str) -> Decimal 
         cache_read=answer.cache_read_tokens or 0,
         cache_write=answer.cache_write_tokens or 0,
     )
-    return tokens.cost(prices, run.prices.image)
+    return tokens.cost(prices.tokens, prices.image)

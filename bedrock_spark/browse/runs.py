@@ -13,7 +13,7 @@ from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.outcomes import OK
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import read_cleaned
-from bedrock_spark.run_folder.report_file import read_report
+from bedrock_spark.run_folder.report_file import read_report, whole_cost
 from bedrock_spark.storage import Storage, open_storage
 
 # How deep below the prefix runs are looked for: s3://bucket/runs/ + team/ + table/ + date/.
@@ -129,7 +129,7 @@ def read_summary(storage: Storage, begun: BegunRun) -> FoundRun:
         stage=stage,
         rows=int(report.get("rows") or 0),
         ok=int((report.get("outcomes") or {}).get(OK, 0)),
-        cost=(report.get("cost") or {}).get("total"),
+        cost=whole_cost(report),
         begun_at=report.get("started_at") or begun.begun_at,
         ended_at=report.get("ended_at"),
     )

@@ -14,6 +14,7 @@ from typing import Any
 from bedrock_spark.chain.budget import spent
 from bedrock_spark.report.values import DONE, UNFINISHED
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.report_file import whole_cost
 from bedrock_spark.run_folder.report_shape import ReportJson
 from bedrock_spark.storage import Storage
 
@@ -51,7 +52,7 @@ class StagesReport:
     def cost(self) -> float | None:
         """Return the dollars of all stages; None if the cost of one that has begun is not known."""
         begun = [stage.report for stage in self.stages if stage.report is not None]
-        if any(report["cost"] is None for report in begun if report["records"]):
+        if any(whole_cost(report) is None for report in begun if report["records"]):
             return None
         return float(spent(begun))
 

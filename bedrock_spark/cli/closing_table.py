@@ -22,6 +22,7 @@ from bedrock_spark.outputs.outcomes import (
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT
 from bedrock_spark.outputs.row_limits import reason_text
 from bedrock_spark.prices import price_rows
+from bedrock_spark.prices.call_prices import STANDARD
 from bedrock_spark.report import Report
 from bedrock_spark.report.findings import NOT_PUBLISHED
 from bedrock_spark.report.values import DONE
@@ -92,7 +93,7 @@ def closing_table(report: Report) -> list[tuple[str, str]]:
         ("shards", f"{report.shards:,}"),
         ("jobs", jobs),
         ("tokens", f"{report.tokens['input']:,} in, {report.tokens['output']:,} out"),
-        *_flex_row(report.fallback_tokens),
+        *_fallback_rows(report),
         *_cost_row(report),
         *price_rows(report.prices),
         ("seconds", seconds),
@@ -121,15 +122,20 @@ def closing_line(report: Report) -> str:
     return f"done: {answered} answered; the results are in {place}"
 
 
-def _flex_row(tokens: dict[str, int]) -> list[tuple[str, str]]:
-    """Return how much of what the fallback used was served by the flex tier."""
-    if not tokens.get("flex_input") and not tokens.get("flex_output"):
+def _fallback_rows(report: Report) -> list[tuple[str, str]]:
+    """Return what each model and tier of the fallback used, if there are several."""
+    uses = report.fallback_models
+    if len(uses) < 2:
         return []
-    parts = (
-        f"{tokens.get(f'flex_{side}', 0):,} of {tokens.get(side, 0):,}"
-        for side in ("input", "output")
-    )
-    return [("flex tier", "{} in, {} out, of the fallback".format(*parts))]
+    rows = [("fallback by", f"{len(uses)} models and tiers")]
+    for use in uses:
+        name = use["model_id"] or "a model that is not known"
+        name += "" if use["tier"] == STANDARD else f", {use['tier']} tier"
+        tokens, cost = use["tokens"], use["cost_usd"]
+        used = f"{tokens.get('input', 0):,} in, {tokens.get('output', 0):,} out"
+        cost_text = "price not known" if cost is None else _dollars(cost)
+        rows.append((f"  {name}", f"{use['answers']:,} answers, {used}, {cost_text}"))
+    return rows
 
 
 def _cost_row(report: Report) -> list[tuple[str, str]]:
@@ -142,8 +148,7 @@ def _cost_row(report: Report) -> list[tuple[str, str]]:
         for name, amount in cost.items()
         if amount and name != "total"
     ]
-    used = {BATCH: report.attempts, FALLBACK: sum(report.fallback_tokens.values())}
-    parts += [f"{name} not known" for name, number in used.items() if number and name not in cost]
+    parts += [f"{name} not known" for name in report.unpriced]
     whole = _dollars(cost["total"])
     return [("cost", f"{whole}: {', '.join(parts)}" if parts else whole)]
 

@@ -25,4 +25,5 @@ def _stage(report: Mapping[str, Any] | None) -> str:
     rows = f"{report['rows']:,} rows: {', '.join(counts)}" if report["rows"] else "no rows"
     cost = report["cost"]
     paid = f"; {dollars(Decimal(str(cost['total'])))}" if cost is not None else ""
+    paid += "".join(f", {name} not known" for name in report["unpriced"]) if paid else ""
     return f"{report['state']}; {report['model_id']}; {rows}{paid}"

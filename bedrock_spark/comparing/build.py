@@ -23,7 +23,7 @@ from bedrock_spark.pairs.sides import OUTCOMES, Column
 from bedrock_spark.pairs.statistics import kappa, wilson
 from bedrock_spark.pairs.sums import NumberSums
 from bedrock_spark.pairs.tally import ColumnTally, Labels, Tally
-from bedrock_spark.run_folder.report_file import read_report
+from bedrock_spark.run_folder.report_file import read_report, whole_cost
 
 # A label that fewer rows have is not named, as in reports: it may be somebody's answer.
 LEAST_ROWS = 3
@@ -44,7 +44,7 @@ def run_of(table: RunTable) -> ComparedRun:
     """Return a run as a whole, by its report."""
     run = table.run
     report = read_report(run.storage, run.run_id) or {}
-    cost = (report.get("cost") or {}).get("total")
+    cost = whole_cost(report)
     rows = table.manifest.rows
     return ComparedRun(
         run_uri=table.uri,

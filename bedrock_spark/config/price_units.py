@@ -18,6 +18,7 @@ def price_faults(prices: PricesConfig) -> list[str]:
         ("batch", prices.batch),
         ("fallback", prices.fallback),
         ("flex", prices.flex),
+        *((f"earlier.{model_id}", pair) for model_id, pair in prices.earlier.items()),
     ):
         if pair is None:
             continue

@@ -27,6 +27,7 @@ class PricesConfig(Section):
     """The user's own prices. What is not here comes from the price table if `source` is auto.
 
     fallback: of the fallback's calls; flex: of those that the flex tier answered
+    earlier: of the calls of models that `fallback.model_id` has named before, by model id
     image: dollars per image, of every kind of call; model_unit_hour: dollars per unit and hour
     """
 
@@ -36,5 +37,6 @@ class PricesConfig(Section):
     batch: TokenPrices | None = None
     fallback: TokenPrices | None = None
     flex: TokenPrices | None = None
+    earlier: dict[str, TokenPrices] = Field(default={})
     image: Decimal | None = Field(default=None, ge=0)
     model_unit_hour: Decimal | None = Field(default=None, ge=0)

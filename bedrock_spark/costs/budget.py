@@ -18,7 +18,9 @@ from operator import add, sub
 
 from bedrock_spark.aws.batch_jobs import COMPLETED
 from bedrock_spark.config import TokenPrices
-from bedrock_spark.costs.tokens import Expected, Tokens, by_field, dollars, spent, total
+from bedrock_spark.costs.fallback_paid import FallbackPaid, check_paid, fallback_paid
+from bedrock_spark.costs.spent import spent
+from bedrock_spark.costs.tokens import Expected, Tokens, by_field, dollars, total
 from bedrock_spark.costs.used import (
     batch_used,
     canary_used,
@@ -26,8 +28,6 @@ from bedrock_spark.costs.used import (
     counted_use,
     estimate_by,
     expected_of,
-    fallback_used,
-    flex_used,
     job_used,
 )
 from bedrock_spark.errors import BudgetError
@@ -36,6 +36,7 @@ from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.job_plan import JobPlan
 from bedrock_spark.run_folder.ledger import Job, KnownJobs, RunningSum
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.purchases import PurchaseNote, read_purchases, unit_hours
 from bedrock_spark.run_folder.run import Run
 
@@ -72,9 +73,8 @@ class Budget:
 
     limit: dollars that the run may cost
     shards: the shards that batch jobs take, by id
-    canary: tokens that it used; fallback: returns those of the fallback, and flex the part of them
-        that the flex tier answered. They are in one object per shard, so they are read only when a
-        cost is computed
+    canary: tokens that it used; fallback: returns what the fallback has cost. That is in one object
+        per shard, so it is read only when a cost is computed
     jobs: every job of the run by name, when the budget was opened
     purchases: the model units that were bought, or may have been; model_units: how many the
         fallback will buy, None if none; now: the time when the budget was opened
@@ -86,8 +86,7 @@ class Budget:
     shards: Mapping[str, Shard]
     canary: Tokens
     jobs: Mapping[str, Job] = field(default_factory=dict)
-    fallback: Callable[[], Tokens] = Tokens
-    flex: Callable[[], Tokens] = Tokens
+    fallback: Callable[[], FallbackPaid] = FallbackPaid
     purchases: tuple[PurchaseNote, ...] = ()
     model_units: int | None = None
     now: float = 0.0
@@ -212,8 +211,7 @@ class Budget:
 
     def _spent(self, batch: Tokens) -> Decimal:
         hours = unit_hours(self.purchases, self.now)
-        used = batch, self.fallback(), self.canary
-        return spent(self.prices, *used, hours, self.flex()).total
+        return spent(self.prices, batch, self.fallback(), self.canary, hours).total
 
     def _tally(self, jobs: KnownJobs, but: str) -> _Tally:
         """Add up the tokens of all jobs; the job named `but` does not count as active."""
@@ -263,14 +261,15 @@ def open_budget(
     shards: Iterable[Shard],
     now: float,
     jobs: Mapping[str, Job] | None = None,
-    fallback: Iterable[Mapping[str, int]] = (),
+    fallback: Iterable[Iterable[ModelUse]] = (),
 ) -> Budget | None:
     """Return the budget of a run, or None if the config has no limit.
 
     shards: the shards that batch jobs take
     jobs: every job of the run by name, as far as there are any
-    fallback: `fallback_tokens` of every collected shard
-    Raises ConfigError if something that can be asked has no price.
+    fallback: `fallback_models` of every collected shard
+    Raises ConfigError if something that can be asked has no price. The budget raises it when it
+    computes a cost if the fallback has answers of a model whose price is not known.
     """
     limit = run.config.budget.max_cost_usd
     if limit is None:
@@ -297,13 +296,12 @@ def _budget(
     now: float,
     limit: Decimal,
     jobs: Mapping[str, Job],
-    fallback: Iterable[Mapping[str, int]],
+    fallback: Iterable[Iterable[ModelUse]],
 ) -> Budget:
     config = run.config
     tries = read_tries(run.storage)
     expected = expected_of(config, run.prices, tries)
     create = config.fallback.create if config.fallback is not None else None
-    counts = cache(lambda: tuple(fallback))
     return Budget(
         limit=limit,
         prices=run.prices,
@@ -311,8 +309,7 @@ def _budget(
         shards={shard.shard_id: shard for shard in shards},
         canary=canary_used(tries, expected),
         jobs=jobs,
-        fallback=cache(lambda: fallback_used(counts(), expected, manifest)),
-        flex=cache(lambda: flex_used(counts())),
+        fallback=cache(lambda: check_paid(fallback_paid(fallback, run.prices, expected, manifest))),
         purchases=read_purchases(run.storage),
         model_units=create.model_units if create is not None else None,
         now=now,

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from bedrock_spark.clock import Clock
-from bedrock_spark.costs.tokens import Tokens, spent
-from bedrock_spark.costs.used import (
-    batch_used,
-    canary_used,
-    estimate_by,
-    expected_of,
-    fallback_used,
-    flex_used,
-)
+from bedrock_spark.costs.fallback_paid import cost_of_round, fallback_paid
+from bedrock_spark.costs.spent import spent
+from bedrock_spark.costs.tokens import Tokens
+from bedrock_spark.costs.used import batch_used, canary_used, estimate_by, expected_of
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.purchases import read_purchases, unit_hours
 from bedrock_spark.run_folder.run import Run
 
@@ -27,26 +23,28 @@ def cost_with_fallback(
     manifest: RunManifest,
     clock: Clock,
     jobs: Mapping[str, Job],
-    fallback: Sequence[Mapping[str, int]],
+    fallback: Iterable[Iterable[ModelUse]],
 ) -> Callable[[Tokens, Tokens], Decimal | None]:
     """Return the cost of a run as a function of what the fallback uses from now on.
 
     The function gets these tokens, and the part of them at the flex tier; it returns dollars, or
-    None if the fallback has no price.
+    None if a price of the fallback is not known, also that of a model that it asked before.
     jobs: every job of the run by name
-    fallback: `fallback_tokens` of every collected shard
+    fallback: `fallback_models` of every collected shard
     """
     prices = run.prices
-    if prices.fallback is None and prices.image is None and prices.model_unit_hour is None:
-        return lambda more, flex: None
     tries = read_tries(run.storage)
     expected = expected_of(run.config, prices, tries)
     batch = batch_used(jobs.values(), estimate_by(expected, manifest.shards))
-    used, flex_used_before = fallback_used(fallback, expected, manifest), flex_used(fallback)
+    before = fallback_paid(fallback, prices, expected, manifest)
+    if before.unpriced or cost_of_round(prices, Tokens(), Tokens()) is None:
+        return lambda more, flex: None
     canary, purchases = canary_used(tries, expected), read_purchases(run.storage)
 
-    def cost(more: Tokens, flex: Tokens) -> Decimal:
+    def cost(more: Tokens, flex: Tokens) -> Decimal | None:
         hours = unit_hours(purchases, clock.now())
-        return spent(prices, batch, used + more, canary, hours, flex_used_before + flex).total
+        of_round = cost_of_round(prices, more, flex)
+        total = spent(prices, batch, before, canary, hours).total
+        return None if of_round is None else total + of_round
 
     return cost

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from bedrock_spark.config import RequestConfig, TokenPrices
 from bedrock_spark.families.ceilings import KEYS
-from bedrock_spark.prices import RunPrices
 
 S = TypeVar("S")
 
@@ -76,63 +75,6 @@ def total(tokens: Iterable[Tokens]) -> Tokens:
     return sum(tokens, Tokens())
 
 
-@dataclass(frozen=True)
-class Spent:
-    """Dollars spent in batch jobs, fallback, canary and for model units. None without a price."""
-
-    batch: Decimal | None = None
-    fallback: Decimal | None = None
-    canary: Decimal | None = None
-    model_units: Decimal | None = None
-
-    @property
-    def total(self) -> Decimal:
-        """Return the sum of the parts that have a price."""
-        return sum((part or Decimal() for part in self.parts().values()), Decimal())
-
-    def parts(self) -> dict[str, Decimal | None]:
-        """Return the parts by name."""
-        return {
-            "batch": self.batch,
-            "fallback": self.fallback,
-            "canary": self.canary,
-            "model_units": self.model_units,
-        }
-
-
-def spent(
-    prices: RunPrices,
-    batch: Tokens,
-    fallback: Tokens,
-    canary: Tokens,
-    unit_hours: int = 0,
-    flex: Tokens | None = None,
-) -> Spent:
-    """Return the cost of batch jobs, fallback and canary, and of model units x hours.
-
-    fallback: at all tiers; flex: the part of it that the flex tier answered
-    """
-    per_image, per_hour = prices.image, prices.model_unit_hour
-
-    def cost(tokens: Tokens, token_prices: TokenPrices | None) -> Decimal | None:
-        has_price = token_prices is not None or per_image is not None
-        return tokens.cost(token_prices, per_image) if has_price else None
-
-    return Spent(
-        batch=cost(batch, prices.batch),
-        fallback=_fallback_cost(cost(fallback, prices.fallback), prices, flex or Tokens()),
-        canary=cost(canary, prices.of_canary),
-        model_units=unit_hours * per_hour if per_hour is not None else None,
-    )
-
-
-def _fallback_cost(whole: Decimal | None, prices: RunPrices, flex: Tokens) -> Decimal | None:
-    """Return the cost of the fallback, of which `whole` takes all for calls of its own tier."""
-    if whole is None or prices.fallback is None or prices.flex is None:
-        return whole
-    return whole - flex.cost(prices.fallback) + flex.cost(prices.flex)
-
-
 def dollars(amount: Decimal) -> str:
     """Format an amount for people: two decimals, or four if it is below one dollar."""
     places = Decimal("0.01") if amount >= 1 else Decimal("0.0001")
@@ -144,6 +86,17 @@ def small_dollars(amount: Decimal) -> str:
     if amount >= Decimal("0.0001") or not amount:
         return dollars(amount)
     return f"${amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1)):f}"
+
+
+def paid_words(amount: Decimal, unknown: int) -> str:
+    """Return what calls have cost: `$0.0123`, or `$0.0123 and 2 calls of unknown price`.
+
+    amount: dollars of the calls whose cost is known; unknown: the number of the others
+    """
+    if not unknown:
+        return small_dollars(amount)
+    others = f"{unknown:,} {'call' if unknown == 1 else 'calls'} of unknown price"
+    return f"{small_dollars(amount)} and {others}" if amount else others
 
 
 @dataclass(frozen=True)

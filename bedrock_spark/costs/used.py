@@ -1,4 +1,4 @@
-"""What a run has used so far: tokens and images of its jobs, its fallback and its canary.
+"""What a run has used so far: tokens and images of its jobs and its canary.
 
 What was not counted is estimated, never taken for nothing. A job may leave no output manifest (it
 was stopped, or its output is lost), or one without counts. Then each record that it processed
@@ -7,8 +7,7 @@ counts with what a record is expected to use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from bedrock_spark.aws.batch_jobs import COMPLETED, PARTIALLY_COMPLETED
@@ -28,14 +27,10 @@ from bedrock_spark.prices import RunPrices
 from bedrock_spark.prices.run_prices import PER_TOKENS
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.manifest import Shard
 
 # Estimates what a number of records of a shard use; None is all of its records.
 Estimate: TypeAlias = Callable[[str, int | None], Tokens]
-
-
-# The counts of `fallback_tokens` that cost something. Reasoning is a part of the output.
-_COUNTED = tuple(field.name for field in fields(Tokens))
 
 
 def check_prices(config: Config, prices: RunPrices) -> None:
@@ -148,29 +143,3 @@ def _try_used(one: Canary, expected: Expected) -> Tokens:
     if not one.probes or not one.answered:
         return estimated
     return estimated + expected.tokens(one.line_bytes / one.answered * one.probes, one.probes)
-
-
-def fallback_used(
-    counts: Iterable[Mapping[str, int]], expected: Expected, manifest: RunManifest
-) -> Tokens:
-    """Return what the fallback used, at all tiers.
-
-    counts: `fallback_tokens` of every collected shard
-    """
-    used, uncounted = Tokens(), 0
-    for count in counts:
-        used += Tokens(**{name: count[name] for name in _COUNTED if name in count})
-        uncounted += count.get("uncounted", 0)
-    line_bytes = sum(s.bytes for s in manifest.shards) / max(1, manifest.records) * uncounted
-    return used + expected.tokens(line_bytes, uncounted)
-
-
-def flex_used(counts: Iterable[Mapping[str, int]]) -> Tokens:
-    """Return the part of what the fallback used that the flex tier answered; without images.
-
-    counts: `fallback_tokens` of every collected shard
-    """
-    names = [(name, f"flex_{name}") for name in _COUNTED]
-    return total(
-        Tokens(**{name: count[flex] for name, flex in names if flex in count}) for count in counts
-    )

@@ -260,13 +260,13 @@ class Fallback:
 
     def _budget(self, reconciled: Sequence[ReconciledShard]) -> Budget | None:
         shards = batch_shards(self.manifest, self.run.config)
-        used = (shard.fallback_tokens for shard in reconciled)
+        used = (shard.fallback_models for shard in reconciled)
         now = self.clock.now()
         return open_budget(self.run, self.manifest, shards, now, self.jobs, used)
 
     def _cost(self, reconciled: Sequence[ReconciledShard]) -> Callable[..., Decimal | None]:
         """Return a function of what a round uses: what the run has cost by then, if it is known."""
-        used = [shard.fallback_tokens for shard in reconciled]
+        used = (shard.fallback_models for shard in reconciled)
         return cost_with_fallback(self.run, self.manifest, self.clock, self.jobs, used)
 
     def _until(self) -> float | None:

@@ -44,7 +44,7 @@ from bedrock_spark.families.claude_models import ClaudeModel, claude_model
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.plain_answers import read_claude
-from bedrock_spark.families.turns import Turns, text_messages
+from bedrock_spark.families.turns import Said, Turns, messages_of
 from bedrock_spark.families.usage import claude_usage
 from bedrock_spark.families.ways import CLAUDE, CLAUDE_5, Way, forced_tool
 from bedrock_spark.templates.json_values import NOT_UTF8, Unrenderable
@@ -60,20 +60,43 @@ def build(request: RequestConfig, turns: Turns = ()) -> dict[str, Any]:
         raise ConfigError(
             "request.max_tokens: Anthropic models require it; set the most tokens of an answer"
         )
-    prompt = {"type": "text", "text": prompt_of(request)}
-    content = [*MediaBlocks.of(request, MEDIA), prompt]
+    *earlier, question = messages_of(turns, request, prompt_of(request))
     return without_none(
         {
             "anthropic_version": VERSION,
             "max_tokens": request.max_tokens,
             "system": request.system,
-            "messages": [*text_messages(turns), {"role": "user", "content": content}],
+            "messages": [
+                *({"role": m.role, "content": _text_or_blocks(m)} for m in earlier),
+                {"role": "user", "content": _blocks(question)},
+            ],
             "temperature": request.temperature,
             "top_p": request.top_p,
             "top_k": request.top_k,
             "stop_sequences": list(request.stop),
         }
     )
+
+
+def _text_or_blocks(said: Said) -> Any:
+    return said.text if said.is_plain else _blocks(said)
+
+
+def _blocks(said: Said) -> list[Any]:
+    """Return the content blocks of a message. Results must come first ("Tool use")."""
+    text = {"type": "text", "text": said.text}
+    return [
+        *(
+            {"type": "tool_result", "tool_use_id": call.id, "content": result}
+            for call, result in said.results
+        ),
+        *MediaBlocks.of(said, MEDIA, said.number),
+        *([text] if said.text.strip() or said.is_plain else []),
+        *(
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": call.decoded_input}
+            for call in said.calls
+        ),
+    ]
 
 
 # The budgets of models that take no effort.
@@ -115,6 +138,17 @@ def _check_thinking(model: ClaudeModel, thinking: ThinkingConfig) -> None:
 
 
 def _think_for(body: dict[str, Any], tokens: int) -> dict[str, Any]:
+    """Put a budget into a body. Raises ConfigError if its question has results of tools.
+
+    With a budget, the answer that called the tools must begin with its thinking and its signature,
+    which turns do not have. Adaptive thinking needs neither (Claude docs, "Adaptive thinking").
+    """
+    content = body["messages"][-1]["content"]
+    if any(at(block, "type") == "tool_result" for block in content):
+        raise refuse_thinking(
+            "this model needs its own thinking with the results of tools, and that is not kept; "
+            "leave thinking out while results are sent"
+        )
     return {**body, "thinking": {"type": "enabled", "budget_tokens": tokens}}
 
 

@@ -16,7 +16,7 @@ from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.config.tools import AUTO
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.endings import Ending, Endings
-from bedrock_spark.families.turns import Turns
+from bedrock_spark.families.turns import Turns, refuse_turns_with_parts
 from bedrock_spark.families.ways import PutTools, Way
 
 Json = Mapping[str, Any]
@@ -177,6 +177,13 @@ class Family:
             raise ConfigError(
                 f"models of the family {self.name} take one question, and no earlier turns; use "
                 "Converse for a conversation"
+            )
+        has_tools = self.put_tools is not None
+        refuse_turns_with_parts(turns, self.name, media=self.takes_media, tools=has_tools)
+        if not request.tools and any(turn.calls for turn in turns):
+            raise ConfigError(
+                "request.tools: earlier turns have calls of tools, and then every request needs "
+                "the tools; write them again, or begin a new conversation"
             )
         return self.chat_builder(request, turns)
 

@@ -42,7 +42,7 @@ from bedrock_spark.families.base import (
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.plain_answers import read_converse
-from bedrock_spark.families.turns import Turns, spoken
+from bedrock_spark.families.turns import Said, Turns, messages_of
 from bedrock_spark.families.usage import converse_usage
 from bedrock_spark.families.ways import ANSWER, CLAUDE, CLAUDE_5, OPEN_WEIGHT, Way
 from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
@@ -61,15 +61,30 @@ def build_with(request: RequestConfig, media: MediaRules, turns: Turns = ()) -> 
             "stopSequences": list(request.stop),
         }
     )
-    content = [*MediaBlocks.of(request, media), {"text": prompt_of(request)}]
-    earlier = [{"role": role, "content": [{"text": text}]} for role, text in spoken(turns)]
+    messages = messages_of(turns, request, prompt_of(request))
     return without_none(
         {
-            "messages": [*earlier, {"role": "user", "content": content}],
+            "messages": [{"role": m.role, "content": _blocks(m, media)} for m in messages],
             "system": [{"text": request.system}] if request.system is not None else None,
             "inferenceConfig": inference,
         }
     )
+
+
+def _blocks(said: Said, media: MediaRules) -> list[Any]:
+    """Return the content blocks of a message: ToolResultBlock, ToolUseBlock and others."""
+    return [
+        *(
+            {"toolResult": {"toolUseId": call.id, "content": [{"text": result}]}}
+            for call, result in said.results
+        ),
+        *MediaBlocks.of(said, media, said.number),
+        *([{"text": said.text}] if said.text.strip() or said.is_plain else []),
+        *(
+            {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.decoded_input}}
+            for call in said.calls
+        ),
+    ]
 
 
 def think(body: dict[str, Any], thinking: ThinkingConfig, model_id: str) -> dict[str, Any]:

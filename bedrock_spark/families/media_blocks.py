@@ -15,6 +15,7 @@ from typing import Any
 from bedrock_spark import limits
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.families.base import Json
+from bedrock_spark.families.turns import Said
 from bedrock_spark.templates.json_values import Unrenderable
 from bedrock_spark.templates.media import Fetch, Media, read_all_media
 from bedrock_spark.templates.placeholders import Row, RowRejected
@@ -53,17 +54,23 @@ class MediaRules:
 
 @dataclass(frozen=True)
 class MediaBlocks:
-    """A Splice in a body template: the blocks of a row's images, then of its documents."""
+    """A Splice in a body template: the blocks of a row's images, then of its documents.
+
+    number: of the first document, in the names that tell documents apart
+    """
 
     images: tuple[str, ...]
     documents: tuple[str, ...]
     rules: MediaRules
+    number: int = 1
 
     @classmethod
-    def of(cls, request: RequestConfig, rules: MediaRules) -> list[MediaBlocks]:
+    def of(
+        cls, request: RequestConfig | Said, rules: MediaRules, number: int = 1
+    ) -> list[MediaBlocks]:
         """Return the Splice to put before the prompt; [] if the request names no such columns."""
         has_media = request.images or request.documents
-        return [cls(request.images, request.documents, rules)] if has_media else []
+        return [cls(request.images, request.documents, rules, number)] if has_media else []
 
     @property
     def media(self) -> tuple[str, ...]:
@@ -80,7 +87,9 @@ class MediaBlocks:
             with _rejects(column):
                 self._check_image(image)
                 blocks.append(rules.image(image))
-        for number, (column, document) in enumerate(self._read(row, self.documents, fetch), 1):
+        for number, (column, document) in enumerate(
+            self._read(row, self.documents, fetch), self.number
+        ):
             with _rejects(column):
                 self._check_document(document)
                 blocks.append(rules.document(document, number))

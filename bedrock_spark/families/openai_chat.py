@@ -6,7 +6,7 @@ to in "OpenAI models". Each provider's differences are in its own file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -27,7 +27,7 @@ from bedrock_spark.families.base import (
     without_none,
 )
 from bedrock_spark.families.endings import endings_by_word
-from bedrock_spark.families.turns import Turns, text_messages
+from bedrock_spark.families.turns import Said, Turns, messages_of
 from bedrock_spark.families.usage import openai_usage
 from bedrock_spark.families.ways import ANSWER, ANY_MODEL, OPEN_WEIGHT, Way
 
@@ -36,16 +36,35 @@ def build(request: RequestConfig, turns: Turns = (), limit: str = "max_tokens") 
     """Build a chat. `limit` is the key of the most tokens of an answer."""
     has_system = request.system is not None
     system = [{"role": "system", "content": request.system}] if has_system else []
-    user = {"role": "user", "content": prompt_of(request)}
+    messages = messages_of(turns, request, prompt_of(request))
     return without_none(
         {
-            "messages": [*system, *text_messages(turns), user],
+            "messages": [*system, *(each for said in messages for each in _messages(said))],
             limit: request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
             "stop": list(request.stop),
         }
     )
+
+
+def _messages(said: Said) -> Iterator[dict[str, Any]]:
+    """Yield the messages of one: results of tools are messages of their own, before the text."""
+    for call, result in said.results:
+        yield {"role": "tool", "tool_call_id": call.id, "content": result}
+    if said.calls:
+        calls = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.input or "{}"},
+            }
+            for call in said.calls
+        ]
+        text = said.text if said.text.strip() else None
+        yield {"role": said.role, "content": text, "tool_calls": calls}
+    elif said.text.strip() or said.is_plain:
+        yield {"role": said.role, "content": said.text}
 
 
 def think_by_effort(body: dict[str, Any], thinking: ThinkingConfig, key: str) -> dict[str, Any]:

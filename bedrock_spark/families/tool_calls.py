@@ -8,23 +8,10 @@ families read: Claude's Messages, Converse, OpenAI's chat completion and Cohere'
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark.families.base import Json, at, json_text, text_at
-
-
-@dataclass(frozen=True)
-class ToolCall:
-    """A call of a tool.
-
-    name, id: None if the answer does not have it
-    input: JSON as text; of a call that has only begun, the part that came with its beginning
-    """
-
-    name: str | None
-    id: str | None = None
-    input: str = ""
+from bedrock_spark.families.turns import ToolCall
 
 
 def calls_of(output: Json) -> tuple[ToolCall, ...]:

@@ -10,15 +10,15 @@ from decimal import Decimal
 from functools import cached_property
 from operator import add, sub
 
-from bedrock_spark.costs.tokens import Tokens, by_field, spent
+from bedrock_spark.costs.fallback_paid import FallbackPaid, fallback_paid
+from bedrock_spark.costs.spent import spent
+from bedrock_spark.costs.tokens import Tokens, by_field
 from bedrock_spark.costs.used import (
     Estimate,
     canary_used,
     counted_use,
     estimate_by,
     expected_of,
-    fallback_used,
-    flex_used,
     job_used,
 )
 from bedrock_spark.fanout.controller import Controller
@@ -27,6 +27,7 @@ from bedrock_spark.progress import Counts
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.ledger import Job, RunningSum
 from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.run_folder.model_use import uses_of_json
 from bedrock_spark.run_folder.purchases import PurchaseNote, read_purchases, unit_hours
 from bedrock_spark.run_folder.report_file import read_report
 
@@ -116,9 +117,10 @@ class Meter:
         if prices.batch is None and prices.image is None:
             return None
         hours = unit_hours(self._purchases, self._controller.clock.now())
-        fallback, flex = self._fallback
+        if self._fallback.unpriced:
+            return None
         canary = canary_used(self.tries, self._expected)
-        total: Decimal = spent(prices, batch, fallback, canary, hours, flex).total
+        total: Decimal = spent(prices, batch, self._fallback, canary, hours).total
         return float(total)
 
     @cached_property
@@ -126,9 +128,9 @@ class Meter:
         return read_purchases(self._run.storage)
 
     @cached_property
-    def _fallback(self) -> tuple[Tokens, Tokens]:
-        """Return what earlier rounds of the fallback used, by the last report."""
+    def _fallback(self) -> FallbackPaid:
+        """Return what earlier rounds of the fallback cost, by the last report."""
         report = read_report(self._run.storage, self._run.run_id) or {}
-        counts = [report.get("fallback_tokens") or {}]
-        used = fallback_used(counts, self._expected, self._controller.manifest)
-        return used, flex_used(counts)
+        uses = uses_of_json(report.get("fallback_models") or [])
+        prices, manifest = self._run.prices, self._controller.manifest
+        return fallback_paid([uses], prices, self._expected, manifest)

@@ -20,7 +20,8 @@ from bedrock_spark.errors import InvokeRecordError, InvokeThrottledError
 from bedrock_spark.families import Family
 from bedrock_spark.invoke.flex_tier import FlexTier, FlexWait
 from bedrock_spark.invoke.rate_limit import RateLimiter
-from bedrock_spark.outputs.lines import FLEX_TIER, replace_half_characters
+from bedrock_spark.outputs.lines import replace_half_characters
+from bedrock_spark.prices.call_prices import FLEX
 
 _JSON = "application/json"
 # The type of the error of an answer that cannot be read. It was given, and so it is billed.
@@ -126,7 +127,7 @@ class ModelCaller:
         expected, most = self.estimate.of(body, limit)
         reservation = self.limiter.acquire(expected, most)
         flex = self.flex if self.flex is not None and self.flex.takes(wait) else None
-        options = self.options if flex is None else replace(self.options, service_tier=FLEX_TIER)
+        options = self.options if flex is None else replace(self.options, service_tier=FLEX)
         began = self.clock.now()
         try:
             answered = self._call(body, options)
@@ -202,7 +203,7 @@ class ModelCaller:
             counted = answer.input_tokens or 0, answer.output_tokens or 0
             self.estimate.learn(body, *counted)
             used = self.estimate.used(*counted, answer.cache_read_tokens or 0)
-        self.counter.add(answer, used, is_flex=answered.tier == FLEX_TIER)
+        self.counter.add(answer, used, is_flex=answered.tier == FLEX)
         return used
 
 

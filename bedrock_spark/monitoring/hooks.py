@@ -77,7 +77,7 @@ def payload_of(run: Run, report: Report, event: str) -> dict[str, Any]:
         "rows": report.rows,
         "outcomes": report.outcomes,
         "unanswered": report.unanswered,
-        "cost_usd": report.cost["total"] if report.cost is not None else None,
+        "cost_usd": report.whole_cost,
         "started_at": iso_time(report.started_at),
         "ended_at": iso_time(report.ended_at),
         "published": report.published,

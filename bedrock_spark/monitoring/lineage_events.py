@@ -103,7 +103,7 @@ def _facet(report: Report) -> BedrockSparkRunFacet:
         unanswered=report.unanswered,
         jobs=report.jobs,
         tokens=report.tokens,
-        cost_usd=None if report.cost is None else report.cost["total"],
+        cost_usd=report.whole_cost,
         derived_from=_without_condition(report.derived_from),
         findings=sorted({finding["kind"] for finding in report.findings}),
     )

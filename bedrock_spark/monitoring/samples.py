@@ -110,8 +110,7 @@ def samples_of_report(report: Report) -> Iterator[Sample]:
         yield Sample("rows", rows, {"outcome": outcome})
     yield Sample("unanswered_rows", report.unanswered)
     yield Sample("findings", len(report.findings))
-    if report.cost is not None:
-        yield Sample("cost_dollars", report.cost["total"])
+    yield from _known({"cost_dollars": report.whole_cost})
 
 
 def samples_of_state(state: str) -> Iterator[Sample]:

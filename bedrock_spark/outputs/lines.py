@@ -26,9 +26,7 @@ from bedrock_spark.outputs.record_errors import (
     error_inside,
     read_error,
 )
-
-# The service tier whose price is not that of the config's other calls.
-FLEX_TIER = "flex"
+from bedrock_spark.prices.call_prices import STANDARD
 
 
 def answer_line(
@@ -36,11 +34,11 @@ def answer_line(
 ) -> bytes:
     """Return the line of an answered record.
 
-    tier: the service tier that answered; it is written down if it is flex
+    tier: at which the answer was paid, see `tier_paid`; the standard one is not written down
     note: of the call, see `note_of` in fallback_times.py
     """
-    flex = b',"serviceTier":"flex"' if tier == FLEX_TIER else b""
-    return _line(record_id, body, b'"modelOutput":' + output + flex + note)
+    paid = b"" if tier in (None, STANDARD) else b',"serviceTier":"%b"' % str(tier).encode()
+    return _line(record_id, body, b'"modelOutput":' + output + paid + note)
 
 
 def error_line(
@@ -84,6 +82,7 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     run_id: the run that asked, if it is another one
     request_digest: of what was asked, if another run did
     guardrail: of the call; None if it had none
+    tier: at which the answer was paid
     """
 
     model_id: str | None = None
@@ -91,20 +90,19 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     run_id: str | None = None
     request_digest: str | None = None
     guardrail: dict[str, str] | None = None
+    tier: str = STANDARD
 
 
 # There is one per line, and a Struct is made several times as fast as a frozen dataclass.
 class OutputRecord(msgspec.Struct, frozen=True, gc=False):
     """One line: a record's answer (its JSON, byte for byte as in the line), or its error.
 
-    is_flex: whether the fallback's flex tier has answered
     note: None if the notes of the file are not read
     """
 
     record_id: str
     output: bytes | None
     error: RecordError | None
-    is_flex: bool = False
     note: Note | None = None
 
 
@@ -149,12 +147,12 @@ class _Line(msgspec.Struct, gc=False):
     # Raw takes any JSON value, but only if it is not part of a union type.
     modelOutput: msgspec.Raw = msgspec.Raw()  # noqa: N815
     error: dict[str, Any] | str | bool | None = None
-    serviceTier: Any = None  # noqa: N815
 
 
 # The members of a note are read only from files that this package wrote. Of a batch job's line,
 # they would be what somebody else means by them, and cost time.
 class _NotedLine(_Line, gc=False):
+    serviceTier: Any = None  # noqa: N815
     modelId: Any = None  # noqa: N815
     endedAt: Any = None  # noqa: N815
     runId: Any = None  # noqa: N815
@@ -169,6 +167,7 @@ class _NotedLine(_Line, gc=False):
             _text(self.runId),
             _text(self.requestDigest),
             self.guardrail if isinstance(self.guardrail, dict) else None,
+            _text(self.serviceTier) or STANDARD,
         )
 
 
@@ -208,7 +207,7 @@ def read_many(
     """Read what `read_lines` reads. Most answers come together, which takes a fifth of the time.
 
     newlines: their number in the data
-    The others come one by one: errors, answers of the flex tier, and what is around an odd line.
+    The others come one by one: errors, and what is around an odd line.
     """
     lines = _decode_at_once(data, newlines, has_notes)
     found = _answered_and_others(lines) if lines is not None else None
@@ -227,11 +226,7 @@ def _answered_and_others(
     """Return the answers and the other records, or None if they must be read one by one."""
     answered, others = (
         lines,
-        [
-            line
-            for line in lines
-            if line.error or line.serviceTier is not None or type(line.recordId) is not str
-        ],
+        [line for line in lines if line.error or type(line.recordId) is not str],
     )
     if others:
         rare = set(map(id, others))
@@ -331,9 +326,8 @@ def _as_record(decoded: _Line) -> OutputRecord:
         error = RecordError(None, "the line has neither modelOutput nor error")
     if error is None and output is not None and ERROR_INSIDE in output:
         error = error_inside(output)
-    is_flex = decoded.serviceTier == FLEX_TIER
     note = decoded.note() if isinstance(decoded, _NotedLine) else None
-    return OutputRecord(str(decoded.recordId), None if error else output, error, is_flex, note)
+    return OutputRecord(str(decoded.recordId), None if error else output, error, note)
 
 
 # An escape: a pair of surrogates, a lone surrogate (group 1), or any other escape.

@@ -182,9 +182,9 @@ class ShardReconciliation:
         answers, judgements = self.judge.read_many(lines.outputs)
         if all(judgement.ended == OK for judgement in judgements):
             own = lines.ids, lines.outputs, answers, judgements, lines.notes
-            ok = OkAnswers(origin, False, *own)
+            ok = OkAnswers(origin, *own)
         else:
-            ok = OkAnswers(origin, False, [], [], [], [])
+            ok = OkAnswers(origin, [], [], [], [])
             for line, answer, judgement in zip(lines.records(), answers, judgements, strict=True):
                 if judgement.ended == OK:
                     ok.append(line, answer, judgement)

@@ -16,6 +16,7 @@ from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.findings import Finding
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.storage import Storage
 
 _DIGEST_LENGTH = 32
@@ -45,9 +46,8 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     tokens: of the answers in the results: `input` and `output`; if there are any, `cache_read` and
         `cache_write`, which are a part of the input, and `reasoning`, a part of the output
     manifest_tokens: tokens and images by output manifests
-    fallback_tokens: the same of all answers of the fallback, including superseded ones; with
-        `images`, and the number of `uncounted` answers that tell neither, if there are any. The
-        part that the flex tier answered is there once more, as `flex_input` and so on
+    fallback_models: the same of all answers of the fallback, including superseded ones, by the
+        model that answered and the tier of the call
     kept_tokens: of the answers in the results that were kept; no part of `tokens`
     jobs: the output of every batch job; lines: output lines by kind, of all files
     unanswered: rows without an answer that may still get one; unanswered_records: their records
@@ -79,7 +79,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     stop_reasons: dict[str, int] = {}
     tokens: dict[str, int] = {}
     manifest_tokens: dict[str, int] = {}
-    fallback_tokens: dict[str, int] = {}
+    fallback_models: tuple[ModelUse, ...] = ()
     kept_tokens: dict[str, int] = {}
     jobs: tuple[CollectedJob, ...] = ()
     lines: dict[str, int] = {}

@@ -9,7 +9,7 @@ import msgspec
 
 # Every error in place of a modelOutput has these bytes.
 ERROR_INSIDE = b'"errorCode"'
-# A member that only lines of the fallback have; so is serviceTier.
+# A member that only lines of the fallback have.
 MAY_BE_THE_ACCOUNTS = "mayBeTheAccounts"
 _RETRYABLE_CODES = frozenset({408, 424, 429, 500, 502, 503, 504, 529})
 _PERMANENT_CODES = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})

@@ -22,12 +22,10 @@ _BATCH_ANSWERS, _BATCH_BYTES = 2_000, 2_000_000
 class OkAnswers(msgspec.Struct, gc=False):
     """Answers that are ok, of one output file: lists with an item per record.
 
-    is_flex: whether the fallback's flex tier has answered
     notes: None if the file has no notes
     """
 
     origin: Origin
-    is_flex: bool
     ids: list[str]
     outputs: list[bytes]
     answers: list[Answer]
@@ -46,7 +44,7 @@ class OkAnswers(msgspec.Struct, gc=False):
             self.notes.append(line.note)
 
     def extend(self, more: OkAnswers) -> None:
-        """Append the answers of the same file and tier."""
+        """Append the answers of the same file."""
         self.ids += more.ids
         self.outputs += more.outputs
         self.answers += more.answers
@@ -80,7 +78,7 @@ class SettledAnswers:
 
     def add(self, line: OutputRecord, origin: Origin, answer: Answer, judgement: Judgement) -> None:
         """Add one answer."""
-        one = OkAnswers(origin, line.is_flex, [], [], [], [])
+        one = OkAnswers(origin, [], [], [], [])
         one.append(line, answer, judgement)
         self.add_many(one)
 
@@ -91,7 +89,7 @@ class SettledAnswers:
         self.origins.update(dict.fromkeys(more.ids, more.origin))
         self._count(more)
         batch = self._batch
-        if batch is not None and (batch.origin, batch.is_flex) != (more.origin, more.is_flex):
+        if batch is not None and batch.origin != more.origin:
             self.flush()
             batch = None
         if batch is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,11 @@ from bedrock_spark.page.words import (
     seconds_between,
     size_range,
     status_words,
-    unpriced,
 )
 
 # The widths of the two drawings of the flow; the style sheet shows the one that fits.
 _WIDE, _NARROW = 880, 350
-SECTIONS = ("figures", "rows", "time", "answers", "cost", "config")
+SECTIONS = ("figures", "rows", "time", "answers", "cost", "findings", "config")
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,7 @@ def render(
         .get_template("page.html")
         .render(
             **values,
+            shard_url=None,
             samples=samples,
             refresh_seconds=refresh_seconds,
             style=style("base.css") + style("report.css") + style("page.css"),
@@ -77,13 +77,15 @@ def render(
     )
 
 
-def sections_of(report: Mapping[str, Any]) -> dict[str, Markup]:
-    """Return the sections of the page by name, for a page that has them among others.
+def sections_of(
+    report: Mapping[str, Any], shard_url: Callable[[str], str] | None = None
+) -> dict[str, Markup]:
+    """Return the sections of the page by name, those of SECTIONS, for a page that has others, too.
 
-    They are `figures`, `rows`, `time`, `answers`, `cost` and `config`. Their style sheets are
-    base.css and report.css.
+    shard_url: returns the address of what is known of a shard; None for no links
+    Their style sheets are base.css and report.css.
     """
-    values = _values_of(report)
+    values = {**_values_of(report), "shard_url": shard_url}
     return {
         name: Markup(environment().get_template(f"sections/{name}.html").render(**values))
         for name in SECTIONS
@@ -104,7 +106,7 @@ def _values_of(report: Mapping[str, Any]) -> dict[str, Any]:
         "groups": [*_token_groups(report)],
         "config": [*_flat(report["config"])],
         "prices": [*_flat({k: v for k, v in report["prices"].items() if v not in (None, [])})],
-        "unpriced": unpriced(report),
+        "unpriced": report["unpriced"],
     }
 
 
@@ -220,7 +222,13 @@ def _bars(title: str, note: str, head: str, values: Sequence[tuple[str, int]]) -
 def _token_groups(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield groups of numbers, each with its name."""
     yield "Tokens of the answers in the results", report["tokens"]
+    if report["paid_tokens"] is not None:
+        yield "Tokens that the cost counts", report["paid_tokens"]
     yield "Tokens of all answers of the fallback", report["fallback_tokens"]
+    for use in report["fallback_models"]:
+        name = use["model_id"] or "a model that is not known"
+        title = f"Fallback answers of {name}, {use['tier']} tier"
+        yield title, {"answers": use["answers"], **use["tokens"]}
     yield "Tokens by the output manifests of all jobs", report["manifest_totals"]
     if report["canary"] is not None:
         yield "Canary", report["canary"]

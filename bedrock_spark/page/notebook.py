@@ -7,7 +7,7 @@ from typing import Any
 
 from bedrock_spark.page.flow import ends_of
 from bedrock_spark.page.templating import environment, style
-from bedrock_spark.page.words import number, outcome_sentence, rough_dollars, share, unpriced
+from bedrock_spark.page.words import number, outcome_sentence, rough_dollars, share
 
 
 def table(
@@ -31,7 +31,7 @@ def summary(report: Mapping[str, Any]) -> str:
     tokens = report["tokens"]
     rows.append(("tokens", f"{number(tokens['input'])} in, {number(tokens['output'])} out"))
     if report["cost"] is not None:
-        unknown = "".join(f", {name} not known" for name in unpriced(report))
+        unknown = "".join(f", {name} not known" for name in report["unpriced"])
         rows.append(("cost", f"{rough_dollars(report['cost']['total'])}{unknown}"))
     rows.append(("run folder", report["run_uri"]))
     findings = [f"{f['kind']}: {f['detail']}" for f in report["findings"][:3]]

@@ -91,15 +91,6 @@ def rough_dollars(amount: float) -> str:
     return f"${Decimal(f'{amount:.2g}'):f}"  # never 3.1e-05
 
 
-def unpriced(report: Mapping[str, Any]) -> list[str]:
-    """Return the parts of a run that cost something and are not in the sum: no price is known."""
-    cost = report["cost"]
-    if cost is None:
-        return []
-    used = {"batch": report["attempts"], "fallback": sum(report["fallback_tokens"].values())}
-    return [name for name, number in used.items() if number and name not in cost]
-
-
 def size_range(bin_of: Mapping[str, Any]) -> str:
     """Return the numbers of a bin: 20 to 29."""
     least, most = bin_of["least"], bin_of["most"]

@@ -21,7 +21,7 @@ from bedrock_spark.planning.values import Earlier
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.changes import changed_keys, described
 from bedrock_spark.run_folder.manifest import RunManifest, SourceState, read_manifest
-from bedrock_spark.run_folder.report_file import read_report
+from bedrock_spark.run_folder.report_file import read_report, whole_cost
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.run_folder.run_file import parse_run_file
 from bedrock_spark.run_folder.source_change import change_of
@@ -192,7 +192,7 @@ def as_value(earlier: EarlierRun, changes: Sequence[Change]) -> Earlier:
     if report is None or not report.get("rows"):
         unknown: dict[str, Any] = {"input_tokens": None, "output_tokens": None, "cost": None}
         return Earlier(**common, **numbers, **unknown, state="prepared")
-    cost, tokens = report.get("cost"), report.get("tokens") or {}
+    cost, tokens = whole_cost(report), report.get("tokens") or {}
     has_answers = bool(tokens.get("input") or tokens.get("output"))
     return Earlier(
         **common,
@@ -200,7 +200,7 @@ def as_value(earlier: EarlierRun, changes: Sequence[Change]) -> Earlier:
         state=str(report["state"]),
         input_tokens=tokens["input"] if has_answers else None,
         output_tokens=tokens["output"] if has_answers else None,
-        cost=None if cost is None else Decimal(str(cost["total"])),
+        cost=None if cost is None else Decimal(str(cost)),
     )
 
 

@@ -16,7 +16,8 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.errors import BedrockSparkError, NotStreamedError
 from bedrock_spark.families import Answer
 from bedrock_spark.families.base import Json, decode_output, read_answer
-from bedrock_spark.families.tool_calls import ToolCall, begun_in, calls_of
+from bedrock_spark.families.tool_calls import begun_in, calls_of
+from bedrock_spark.families.turns import ToolCall
 from bedrock_spark.invoke.caller import Answered, ModelCaller
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.stream import stream_answer

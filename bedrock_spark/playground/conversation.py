@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import Family, bare_model_id, family_by_name
 from bedrock_spark.families.turns import Turn
+from bedrock_spark.playground.attached import AttachedFile, Files, refuse_files, with_files
 from bedrock_spark.playground.options import DEFAULT_MAX_TOKENS, OPTIONS
 
 
@@ -75,13 +77,30 @@ def is_chat(family: Family) -> bool:
 def build_body(
     model: ServedModel, question: str, options: Mapping[str, Any], turns: Sequence[Turn] = ()
 ) -> bytes:
-    """Return the request of a question as JSON.
+    """Return the request of a question as JSON; see `question_body`."""
+    return msgspec.json.encode(question_body(model, question, options, turns))
+
+
+def question_body(
+    model: ServedModel,
+    question: str,
+    options: Mapping[str, Any],
+    turns: Sequence[Turn] = (),
+    files: Sequence[AttachedFile] = (),
+    known: Files = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return the request of a question. The bytes of files in it are still bytes.
 
     options: those of OPTIONS, as `request` in a config has them; None is not set. Without
         `max_tokens`, an answer of text has at most 2,048
-    turns: the earlier turns of the conversation
-    Raises ConfigError for an option that the family does not take, and for a wrong value.
+    turns: the earlier turns of the conversation, whose images and documents are ids of `known`
+    files: those of the question, which are in `known`, too
+    Raises ConfigError for an option that the family does not take, for a wrong value, and for a
+    file that the model does not take.
     """
+    bare_id = bare_model_id(model.base)
+    earlier = (name for turn in turns for name in (*turn.images, *turn.documents))
+    refuse_files([*(known[name] for name in earlier), *files], model.family, bare_id)
     unknown = sorted(options.keys() - set(OPTIONS))
     if unknown:
         raise ConfigError(
@@ -91,11 +110,18 @@ def build_body(
     if is_chat(model.family):
         given.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
     try:
-        request = RequestConfig.model_validate({**given, "prompt": question})
+        request = RequestConfig.model_validate(
+            {
+                **given,
+                "prompt": question,
+                "images": [file.id for file in files if file.is_image],
+                "documents": [file.id for file in files if not file.is_image],
+            }
+        )
     except ValidationError as exc:
         raise ConfigError("\n".join(_problems(exc))) from None
-    body = model.family.build(request, bare_model_id(model.base), turns)
-    return msgspec.json.encode(body)
+    body = model.family.build(request, bare_id, turns)
+    return with_files(body, known, model.family.limits_of(bare_id).max_images)
 
 
 def _problems(exc: ValidationError) -> Iterator[str]:

@@ -7,18 +7,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
-from bedrock_spark.config import RequestConfig
-from bedrock_spark.costs.tokens import (
-    BYTES_PER_TOKEN,
-    Tokens,
-    images_per_answer,
-    max_answer_tokens,
-    small_dollars,
-)
+from bedrock_spark.costs.call_bound import bound_of
+from bedrock_spark.costs.tokens import BYTES_PER_TOKEN, Tokens, small_dollars
 from bedrock_spark.families import Family
-from bedrock_spark.planning.tokens import LEAST_BYTES_PER_TOKEN
+from bedrock_spark.playground.attached import Files, references_in
 from bedrock_spark.playground.prices import CallPrice
 from bedrock_spark.prices.run_prices import plain
 from bedrock_spark.prices.words import per_million
@@ -30,11 +25,15 @@ class CostBefore:
 
     least: with answers of one token; most: with the longest answers that the requests allow
     is_by_hour: whether the calls add nothing, because the throughput is paid for by the hour
+    is_bound: whether the calls cost no more than `most`; else that is an estimate
+    unknown: what is not in the sums, in words; None if nothing is missing
     """
 
     least: Decimal | None
     most: Decimal | None
     is_by_hour: bool = False
+    is_bound: bool = True
+    unknown: str | None = None
 
     def __add__(self, other: CostBefore) -> CostBefore:
         """Return the cost of all calls of both."""
@@ -42,17 +41,23 @@ class CostBefore:
             _added(self.least, other.least),
             _added(self.most, other.most),
             self.is_by_hour and other.is_by_hour,
+            self.is_bound and other.is_bound,
+            self.unknown or other.unknown,
         )
 
     @property
     def words(self) -> str:
-        """Return the cost for the line at a button: `$0.00002 to $0.0012`."""
+        """Return the cost for the line at a button: `$0.00002 to $0.0012`, or `about $0.0012`."""
         if self.is_by_hour:
             return "adds nothing to the hours of the throughput"
         if self.least is None:
             return "its price is not known"
+        if self.unknown is not None:
+            return f"at least {small_dollars(self.least)}, without {self.unknown}"
         if self.most is None:
             return f"at least {small_dollars(self.least)}; no limit is set for the answer"
+        if not self.is_bound:
+            return f"about {small_dollars(self.most)}; nothing bounds it"
         if self.most == self.least:
             return small_dollars(self.most)
         return f"{small_dollars(self.least)} to {small_dollars(self.most)}"
@@ -62,28 +67,34 @@ def _added(one: Decimal | None, other: Decimal | None) -> Decimal | None:
     return None if one is None or other is None else one + other
 
 
-def cost_before(price: CallPrice, body: Mapping[str, Any], family: Family) -> CostBefore:
+def cost_before(
+    price: CallPrice, body: Mapping[str, Any], family: Family, files: Files = MappingProxyType({})
+) -> CostBefore:
     """Return what a call with this body is expected to cost.
 
-    The input is counted by the bytes of the body: at four bytes a token, and at most at two.
+    files: those that the body names. How many tokens a document has is not known
+    The input is counted by the bytes of the body: at four bytes a token, and at most at one.
     """
     if price.is_by_hour:
         return CostBefore(Decimal(), Decimal(), is_by_hour=True)
-    request = RequestConfig(body=dict(body))
+    bound = bound_of(
+        *(body, family, price.tokens),
+        is_own_image_price=price.is_own_image,
+        long_input=price.long_input,
+    )
+    is_bound = not bound.doubts
     if family.answers_images:
-        images = Tokens(images=images_per_answer(request)).cost(None, price.image)
-        known = None if price.image is None else images
-        return CostBefore(known, known)
+        known = None if price.image is None else bound.usage.cost(None, price.image)
+        return CostBefore(known, known, is_bound=is_bound)
     if price.tokens is None:
         return CostBefore(None, None)
-    is_text = family.read_chunk is not None
     size = len(json.dumps(body, ensure_ascii=False).encode(errors="surrogatepass"))
-    least = Tokens(math.ceil(size / BYTES_PER_TOKEN), int(is_text))
-    longest = max_answer_tokens(request) if is_text else 0
-    most = Tokens(math.ceil(size / LEAST_BYTES_PER_TOKEN), longest or 0)
-    return CostBefore(
-        least.cost(price.tokens), None if longest is None else most.cost(price.tokens)
-    )
+    least = Tokens(math.ceil(size / BYTES_PER_TOKEN), int(family.read_chunk is not None))
+    most = bound.cost(price.tokens, None) if bound.has_limit else None
+    documents = sum(not files[name].is_image for name in references_in(body))
+    words = "its document" if documents == 1 else f"{documents} documents"
+    unknown = f"{words}, whose tokens are not known before" if documents else None
+    return CostBefore(least.cost(price.tokens), most, is_bound=is_bound, unknown=unknown)
 
 
 def price_words(price: CallPrice) -> str:

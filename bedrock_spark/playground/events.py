@@ -12,7 +12,7 @@ from typing import TypeAlias
 from bedrock_spark.errors import BedrockSparkError
 from bedrock_spark.families import Answer
 from bedrock_spark.families.endings import Ending
-from bedrock_spark.families.tool_calls import ToolCall
+from bedrock_spark.families.turns import ToolCall
 from bedrock_spark.playground.embeddings import Vector
 from bedrock_spark.playground.images import Picture
 

@@ -5,7 +5,7 @@ They are found by building a request with each, so a new family needs no list he
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import Family
 from bedrock_spark.families.ceilings import known_limit
+from bedrock_spark.playground.json_text import read_json
 
 Kind = Literal["text", "long", "number", "whole", "choice", "lines", "json"]
 # Enough for an answer on a page, and below the limit of every text model.
@@ -164,12 +165,14 @@ def option_of(parameter: Parameter, text: str) -> Any:
         return (text,) if parameter.name == "embedding_types" else text
     if parameter.kind == "lines":
         return tuple(line for line in text.split("\n") if line)
+    if parameter.kind == "json":
+        return read_json(text, parameter.label)
     try:
-        if parameter.kind == "whole":
-            return int(text)
-        if parameter.kind == "number":
-            return float(text)
-        return json.loads(text)
-    except ValueError:
-        what = {"whole": "a whole number", "number": "a number"}.get(parameter.kind, "JSON")
-        raise ConfigError(f"{parameter.label}: is not {what}") from None
+        value = int(text) if parameter.kind == "whole" else float(text)
+        is_number = math.isfinite(value)
+    except (ValueError, OverflowError):
+        is_number = False
+    if not is_number:
+        what = "a whole number" if parameter.kind == "whole" else "a number"
+        raise ConfigError(f"{parameter.label}: is not {what}")
+    return value

@@ -90,7 +90,10 @@ class Asker:
         self._judge = Judge(self.caller.family, fields, self.config.request.answer_schema)
 
     def ask(self, body: bytes) -> AnsweredRow:
-        """Return the answer of one body, without a row. Raises InvokeRefusedError only."""
+        """Return the answer of one body, without a row. Raises InvokeRefusedError only.
+
+        If the clock ends a wait, the call is not repeated, and the row has its last error.
+        """
         clock: Clock = self.caller.clock
         began = clock.now()
         try:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary.access import OTHER_ID, no_access
 from bedrock_spark.clock import Clock
-from bedrock_spark.costs.tokens import max_answer_tokens, small_dollars
+from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.errors import AnswerStoreError, BudgetError, InvokeRefusedError, StorageError
 from bedrock_spark.families import family_of
 from bedrock_spark.invoke.caller import InvokeOptions, ModelCaller, call_metadata
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.outputs.outcomes import REJECTED
 from bedrock_spark.preview.ask_rows import Asker, Keeper, Question, RefusedModelError, ask_rows
-from bedrock_spark.preview.estimate import estimate, input_tokens_of, most_of
+from bedrock_spark.preview.estimate import bounds_of, estimate, most_of
 from bedrock_spark.preview.options import PreviewOptions
 from bedrock_spark.preview.sides import Side
 from bedrock_spark.preview.values import AnsweredRow, Estimate
@@ -40,13 +40,14 @@ def as_it_is(_side: Side, keeper: Keeper) -> Keeper:
 def estimated(
     side: Side, observe: Observer = ignore_progress, *, asks_service: bool = True
 ) -> Estimate:
-    """Return what the rows to ask cost; note the tokens of each request in the side.
+    """Return what the rows to ask cost; note the bound of each request in the side.
 
     asks_service: whether the service counts the tokens, which is free; else they are bounded
     """
     bodies = [body for _, body in side.groups()]
-    side.tokens = input_tokens_of(side.config, side.aws, bodies, observe, asks_service=asks_service)
-    return estimate(side.config, side.prices, side.tokens)
+    asked = side.config, side.aws, side.prices, bodies, observe
+    side.bounds = bounds_of(*asked, asks_service=asks_service)
+    return estimate(side.config, side.prices, side.bounds)
 
 
 def ask_sides(
@@ -115,9 +116,8 @@ def _keep(asker: Asker, clock: Clock) -> None:
 
 def _questions(sides: Sequence[Side]) -> Iterator[Question]:
     for which, side in enumerate(sides):
-        longest = max_answer_tokens(side.config.request)
-        for (rows, body), tokens in zip(side.groups(), side.tokens, strict=True):
-            yield Question(which, rows, body, most_of(side.config, side.prices, tokens, longest))
+        for (rows, body), bound in zip(side.groups(), side.bounds, strict=True):
+            yield Question(which, rows, body, most_of(side.prices, bound))
 
 
 def _refuse_too_dear(questions: Sequence[Question], options: PreviewOptions) -> None:

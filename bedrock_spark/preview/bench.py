@@ -11,10 +11,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.clock import Clock
+from bedrock_spark.clock import Clock, EndableClock
 from bedrock_spark.config import Config
 from bedrock_spark.config.row_choice import RowChoice
-from bedrock_spark.costs.tokens import max_answer_tokens
+from bedrock_spark.costs.call_bound import CallBound
+from bedrock_spark.costs.tokens import paid_words, small_dollars
 from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.preview.asking import ask_sides, estimated
 from bedrock_spark.preview.draft import Draft, Fields, read_draft
@@ -40,8 +41,8 @@ class View:
 
     draft: the config that they are rendered by; side: its rows; rows: all their columns
     new: what it costs to ask the rows without an answer; again: to ask all rows again
-    most: of a row, by its number; None if its price is not known
-    tokens: in, of each body
+    most: what asking a row costs in words, by its number; None if its price is not known
+    bounds: what each body uses at most
     digest: of the requests and their prices: what a person sees who agrees to pay for them
     """
 
@@ -51,8 +52,8 @@ class View:
     choice: RowChoice
     new: Estimate
     again: Estimate
-    most: dict[int, Decimal | None]
-    tokens: dict[bytes, int]
+    most: dict[int, str | None]
+    bounds: dict[bytes, CallBound]
     digest: str
 
 
@@ -63,8 +64,10 @@ class Bench:
     aws: the Region and the endpoint, if the config names none
     asks_service: whether the service may count the tokens of requests, which is free
     draft: the config with its changes; typed: what the fields hold, valid or not
+    memory: the answers that were paid for, which several configs may share
     error: why the rows or the changes cannot be shown
     reason: why Spark reads the rows; None if it does not
+    paid: dollars of the calls so far; unknown_calls: those of them whose cost is not known
     """
 
     name: str
@@ -73,14 +76,15 @@ class Bench:
     open_spark: OpenSpark
     asks_service: bool
     choice: RowChoice
+    memory: AnswerMemory
     draft: Draft = field(init=False)
     typed: Fields = field(init=False)
     view: View | None = None
     error: BedrockSparkError | None = None
     reason: str | None = None
     history: History = field(default_factory=History)
-    memory: AnswerMemory = field(default_factory=AnswerMemory)
     paid: Decimal = Decimal()
+    unknown_calls: int = 0
     whole: Whole | None = None
     _worker: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="rows")
@@ -202,17 +206,16 @@ class Bench:
     def _priced(self, draft: Draft, side: Side, rows: PreviewRows, choice: RowChoice) -> View:
         side.kept = {}
         again = estimated(side, asks_service=self.asks_service)
-        longest = max_answer_tokens(side.config.request)
         groups = side.groups()
-        tokens = {body: n for (_, body), n in zip(groups, side.tokens, strict=True)}
+        bounds = {body: each for (_, body), each in zip(groups, side.bounds, strict=True)}
         most = {
-            number: most_of(side.config, side.prices, tokens[body], longest)
+            number: _most_in_words(bounds[body], side)
             for numbers, body in groups
             for number in numbers
         }
         self._look_up(side)
-        new = _estimate(side, tokens)
-        return View(draft, side, rows, choice, new, again, most, tokens, _digest_of(side))
+        new = _estimate(side, bounds)
+        return View(draft, side, rows, choice, new, again, most, bounds, _digest_of(side))
 
     def _look_up(self, side: Side) -> None:
         side.look_up(self.clock.now())
@@ -220,7 +223,7 @@ class Bench:
         side.kept |= self.memory.find(side, bodies)
 
     def stop(self) -> None:
-        """Ask no further row. The running calls end, and their answers are kept."""
+        """Ask no further row, and repeat no call. Running calls end, and their answers are kept."""
         self._stop.set()
 
     def ask(
@@ -240,8 +243,9 @@ class Bench:
         seen: the digest of the view that the person sees who agrees to pay
         again: pay also for requests whose answers are known
         max_cost: dollars; a row that may exceed them is not asked
-        Raises ConfigError if rows are being asked, if there are none, or if they are others than
-        those seen; BudgetError; and InvokeRefusedError if the model would answer no row.
+        Raises ConfigError if rows are being asked, if there are none, if they are others than those
+        seen, or if the memory is full; BudgetError; and InvokeRefusedError if the model would
+        answer no row.
         """
         view = self._begin_asking(seen)
         try:
@@ -251,7 +255,7 @@ class Bench:
                 # What was answered need not be paid for again.
                 side = replace(view.side)
                 self._look_up(side)
-                self.view = replace(view, side=side, new=_estimate(side, view.tokens))
+                self.view = replace(view, side=side, new=_estimate(side, view.bounds))
             finally:
                 self._asking.release()
 
@@ -262,6 +266,7 @@ class Bench:
             if view is None or self.error is not None or self.is_reading:
                 raise ConfigError("there are no rows to ask yet, or the config is not valid")
             self.refuse_unseen(seen)
+            self.memory.refuse_if_full()
             if not self._asking.acquire(blocking=False):
                 raise ConfigError("rows are being asked; wait for them, or stop them first")
             self._stop.clear()
@@ -288,7 +293,7 @@ class Bench:
         side = replace(view.side, wanted=numbers, answered={}, kept={})
         if not again:
             self._look_up(side)
-        _estimate(side, view.tokens)
+        _estimate(side, view.bounds)
         options = PreviewOptions(max_cost=max_cost, limit_name="the limit")
 
         def note(_: int, row: AnsweredRow) -> None:
@@ -296,13 +301,20 @@ class Bench:
             on_row(row)
 
         keeping = self.memory.with_keeper
-        ask_sides([side], options, self.clock, note, keeping, self._stop.is_set)
+        clock = EndableClock(self.clock, self._stop)
+        ask_sides([side], options, clock, note, keeping, self._stop.is_set)
         self.whole = self._whole_of(view)
 
     def _note(self, side: Side, row: AnsweredRow) -> None:
         line = side.rendered[row.number - 1].line
         self.paid += row.cost or Decimal()
+        self.unknown_calls += row.is_paid and row.cost is None
         self.history.note(Asked(None if line is None else request_id(side, line.body), row))
+
+    @property
+    def paid_in_words(self) -> str:
+        """Return what the calls here have cost, and how many have a cost that is not known."""
+        return paid_words(self.paid, self.unknown_calls)
 
     def is_current(self, number: int) -> bool:
         """Tell whether the last answer of a row is one to the request of now."""
@@ -335,7 +347,17 @@ def _digest_of(side: Side) -> str:
     return found.hexdigest()[:32]
 
 
-def _estimate(side: Side, tokens: dict[bytes, int]) -> Estimate:
-    """Return what the rows to ask cost, and note in the side the tokens of each request."""
-    side.tokens = [tokens[body] for _, body in side.groups()]
-    return estimate(side.config, side.prices, side.tokens)
+def _most_in_words(bound: CallBound, side: Side) -> str | None:
+    """Return `at most $0.02`, or `about $0.02` if nothing bounds the call; None without a price."""
+    most = most_of(side.prices, bound)
+    if most is None:
+        return None
+    if not bound.has_limit:
+        return f"{small_dollars(most)} or more"
+    return f"{'at most' if bound.is_strict else 'about'} {small_dollars(most)}"
+
+
+def _estimate(side: Side, bounds: dict[bytes, CallBound]) -> Estimate:
+    """Return what the rows to ask cost, and note in the side the bound of each request."""
+    side.bounds = [bounds[body] for _, body in side.groups()]
+    return estimate(side.config, side.prices, side.bounds)

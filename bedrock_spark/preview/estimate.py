@@ -3,81 +3,86 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
-from bedrock_spark.costs.tokens import Tokens, images_per_answer, max_answer_tokens
+from bedrock_spark.costs.call_bound import CallBound, bound_of, doubts_in_words
 from bedrock_spark.families import bare_model_id, family_of
-from bedrock_spark.families.lint_rules import CACHE_KEYS
 from bedrock_spark.invoke.token_counts import count_tokens
-from bedrock_spark.planning.tokens import LEAST_BYTES_PER_TOKEN
 from bedrock_spark.preview.values import Estimate
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.prices.words import per_million
 from bedrock_spark.progress import Observer, ignore_progress
 
 
-def input_tokens_of(
+def bounds_of(
     config: Config,
     aws: AwsSettings,
+    prices: RunPrices,
     bodies: Sequence[bytes],
     observe: Observer = ignore_progress,
     *,
     asks_service: bool = True,
-) -> list[int]:
-    """Return the input tokens of each body: as the service counts them, else an upper bound.
+) -> list[CallBound]:
+    """Return what each body uses at most: its input as the service counts it, else a bound.
 
     asks_service: whether the service is asked at all
     """
-    bounds = [math.ceil(len(body) / LEAST_BYTES_PER_TOKEN) for body in bodies]
-    if not asks_service:
-        return bounds
-    model_id = bare_model_id(config.model.id)
-    counts = count_tokens(aws, model_id, family_of(config), bodies, observe)
-    if counts is None:
-        return bounds
-    return [bound if n is None else n for n, bound in zip(counts, bounds, strict=True)]
+    family, counts = family_of(config), None
+    if asks_service:
+        counts = count_tokens(aws, bare_model_id(config.model.id), family, bodies, observe)
+    return [
+        bound_of(
+            json.loads(body),
+            family,
+            prices.of_canary,
+            counted,
+            is_own_image_price="image" in prices.own,
+            long_input=_long_input(config, prices),
+        )
+        for body, counted in zip(bodies, counts or [None] * len(bodies), strict=True)
+    ]
 
 
-def most_of(config: Config, prices: RunPrices, tokens: int, output: int | None) -> Decimal | None:
-    """Return the dollars of one call with this input and output; None without a price."""
-    if prices.of_canary is None and prices.image is None:
-        return None
-    images = images_per_answer(config.request) if family_of(config).answers_images else 0
-    usage = Tokens(tokens, output or 0, images)
-    most = usage.cost(prices.of_canary, prices.image)
-    if not _may_fill_cache(config):
-        return most
-    filling = replace(usage, cache_write=tokens)
-    return max(most, filling.cost(prices.of_canary, prices.image))
+def _long_input(config: Config, prices: RunPrices) -> int | None:
+    """Return above how many input tokens a call costs more than its prices say."""
+    model_id = config.canary.model_id or config.model.id
+    known = [m.long_input for m in prices.models if m.model_id == model_id and m.long_input]
+    return min(known, default=None)
 
 
-def _may_fill_cache(config: Config) -> bool:
-    """Tell whether bodies may ask for prompt caching: what is written there may cost more."""
-    if config.request.body_column is not None:
-        return True
-    body = json.dumps(config.request.body, default=str)
-    return any(f'"{key}"' in body for key in CACHE_KEYS)
+def most_of(prices: RunPrices, bound: CallBound) -> Decimal | None:
+    """Return the dollars of one call; None without a price.
+
+    If nothing limits the answer, these are the dollars of the input alone.
+    """
+    return bound.cost(prices.of_canary, prices.image)
 
 
-def estimate(config: Config, prices: RunPrices, tokens: Sequence[int]) -> Estimate:
+def estimate(config: Config, prices: RunPrices, bounds: Sequence[CallBound]) -> Estimate:
     """Return what all calls cost: with answers of one token, and with the longest ones."""
-    longest, is_text = max_answer_tokens(config.request), _answers_text(config)
-    is_bounded = longest is not None or not is_text
-    low = [most_of(config, prices, n, int(is_text)) for n in tokens]
-    high = [most_of(config, prices, n, longest) for n in tokens]
+    output = int(_answers_text(config))
+    least = [_with_output(bound, output) for bound in bounds]
+    low = [most_of(prices, bound) or Decimal() for bound in least]
+    high = [most_of(prices, bound) or Decimal() for bound in bounds]
+    is_bounded = all(bound.has_limit for bound in bounds)
     price = prices.of_canary
     return Estimate(
-        rows=len(tokens),
-        input_tokens=sum(tokens),
-        low=sum((x or Decimal() for x in low), Decimal()),
-        high=sum((x or Decimal() for x in high), Decimal()) if is_bounded else None,
+        rows=len(bounds),
+        input_tokens=sum(bound.usage.input for bound in bounds),
+        low=sum(low, Decimal()),
+        high=sum(high, Decimal()) if is_bounded else None,
+        doubts=doubts_in_words(bounds),
         price=None if price is None else f"{per_million(price)} per million tokens",
     )
+
+
+def _with_output(bound: CallBound, output: int) -> CallBound:
+    """Return a bound for an answer of this many tokens."""
+    return replace(bound, usage=replace(bound.usage, output=output))
 
 
 def _answers_text(config: Config) -> bool:

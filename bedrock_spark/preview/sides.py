@@ -13,6 +13,7 @@ from bedrock_spark.check import check_config, list_prices
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
+from bedrock_spark.costs.call_bound import CallBound
 from bedrock_spark.preview.options import PreviewOptions
 from bedrock_spark.preview.rows import PreviewRows, rows_by_spark, use_rows
 from bedrock_spark.preview.values import AnsweredRow
@@ -31,6 +32,7 @@ class Side:
     """One config, and its rows as far as they are answered, by number.
 
     kept: the answers of the store, by body; they are not asked
+    bounds: what each request uses at most, in the order of `groups`
     wanted: the numbers of the rows to ask; None for all
     """
 
@@ -40,7 +42,7 @@ class Side:
     prices: RunPrices
     rendered: list[RenderedRow] = field(default_factory=list)
     answered: dict[int, AnsweredRow] = field(default_factory=dict)
-    tokens: list[int] = field(default_factory=list)
+    bounds: list[CallBound] = field(default_factory=list)
     kept: dict[bytes, KeptCall] = field(default_factory=dict)
     wanted: frozenset[int] | None = None
 
@@ -121,17 +123,15 @@ def open_sides(
     # The rows of both sides are the same: those of the first config.
     same = [each.model_copy(update={"source": configs[0].source}) for each in configs]
     sides = [side_of(name, each, clock) for name, each in zip(names, same, strict=False)]
-    own = sides[0]
+    own, choice = sides[0], options.choice_of(configs[0])
 
     def render(rows: PreviewRows) -> None:
         for side in sides:
             side.rendered = rows.rendered(side.config, is_checked=is_checked)
 
     if df is None and callable(spark):
-        return sides, use_rows(
-            own.config, own.aws, options.choice, render, lambda _: spark(configs[0])
-        )
+        return sides, use_rows(own.config, own.aws, choice, render, lambda _: spark(configs[0]))
     session = spark(configs[0]) if callable(spark) else spark
-    rows = rows_by_spark(session, own.config, own.aws, options.choice, df)
+    rows = rows_by_spark(session, own.config, own.aws, choice, df)
     render(rows)
     return sides, rows

@@ -67,6 +67,11 @@ def notes_of(
         yield f"{unknown_price}: {options.limit_name} limits nothing"
     elif estimated.high is None:
         yield "request.max_tokens is not set, so nothing bounds the answers and their cost"
+    if estimated.doubts and estimated.price is not None:
+        yield (
+            f"a call may cost more than was said before it, and so exceed {options.limit_name}: "
+            f"{estimated.doubts}"
+        )
     uncounted = sum(row.cost is None and row.is_paid for row in side.answered.values())
     if uncounted and estimated.price is not None:
         yield (

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.outputs.outcomes import ERROR, MISSING, REJECTED
 from bedrock_spark.planning.values import Count, Money
 
@@ -18,6 +19,7 @@ class _Part(BaseModel):
 class Estimate(_Part):
     """What a preview may cost at most, before it asks. high: None if nothing bounds it.
 
+    doubts: why a call may cost more than `high` counts, in words; "" if `high` is a strict bound
     price: on demand; None if it is not known
     """
 
@@ -25,7 +27,17 @@ class Estimate(_Part):
     input_tokens: int
     low: Decimal
     high: Decimal | None
+    doubts: str = ""
     price: str | None
+
+    @property
+    def words(self) -> str:
+        """Return the dollars in words: `at most $0.02`, or `about $0.02` if that is no bound."""
+        if self.price is None and not self.high:
+            return "the price is not known"
+        if self.high is None:
+            return f"{small_dollars(self.low)} or more"
+        return f"{'about' if self.doubts else 'at most'} {small_dollars(self.high)}"
 
 
 class AnsweredRow(_Part):
@@ -105,6 +117,11 @@ class Previewed(_Part):
     cost: Decimal | None
     whole: Whole | None
     notes: tuple[str, ...]
+
+    @property
+    def unknown_calls(self) -> int:
+        """Return how many calls were made whose cost is not known."""
+        return sum(row.is_paid and row.cost is None for row in self.rows)
 
 
 class Preview(_Part):

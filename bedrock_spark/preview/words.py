@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from bedrock_spark.costs.tokens import small_dollars
+from bedrock_spark.costs.tokens import paid_words, small_dollars
 from bedrock_spark.preview.values import AnsweredRow, Estimate, Preview, Whole
 
 
@@ -36,9 +36,7 @@ def estimate_line(estimate: Estimate, model_id: str) -> str:
     asks = f"asks {model_id} about {rows}, {estimate.input_tokens:,} tokens in"
     if estimate.price is None and not estimate.high:
         return f"{asks}; the cost is not known"
-    if estimate.high is None:
-        return f"{asks}: costs {small_dollars(estimate.low)} or more"
-    return f"{asks}: costs at most {small_dollars(estimate.high)}"
+    return f"{asks}: costs {estimate.words}"
 
 
 def summary_rows(preview: Preview) -> Iterator[tuple[str, str]]:
@@ -48,6 +46,7 @@ def summary_rows(preview: Preview) -> Iterator[tuple[str, str]]:
             yield "config", f"{each.config}: {each.model_id}"
         yield "outcomes", ", ".join(f"{n:,} {name}" for name, n in each.outcomes.items())
         cost = "not known" if each.cost is None else small_dollars(each.cost)
+        cost = cost if each.cost is None else paid_words(each.cost, each.unknown_calls)
         yield "paid", f"{cost}: {each.input_tokens:,} tokens in, {each.output_tokens:,} out"
         if each.whole is not None:
             yield "the whole", whole_line(each.whole)
@@ -80,5 +79,6 @@ def closing_sentence(preview: Preview) -> str:
     asked = [row for each in preview.previews for row in each.rows if row.outcome != "rejected"]
     ok = sum(each.outcomes.get("ok", 0) for each in preview.previews)
     costs = [each.cost for each in preview.previews if each.cost is not None]
-    paid = f", for {small_dollars(sum(costs[1:], costs[0]))}" if costs else ""
+    unknown = sum(each.unknown_calls for each in preview.previews)
+    paid = f", for {paid_words(sum(costs[1:], costs[0]), unknown)}" if costs else ""
     return f"{ok:,} of {len(asked):,} answers are ok{paid}"

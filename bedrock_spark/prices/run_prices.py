@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 
 from bedrock_spark.config import Config, PricesConfig, TokenPrices
 from bedrock_spark.limits import PROVISIONED_MODEL_ARN
+from bedrock_spark.prices.call_prices import (
+    FLEX,
+    RESERVED,
+    STANDARD,
+    UNITS,
+    CallPrices,
+    EarlierPrices,
+    NamedFallback,
+)
 from bedrock_spark.prices.lookup import ModelPrices, highest_of_each
 
 # Returns the list prices of a model in a Region.
@@ -17,8 +26,6 @@ Find: TypeAlias = Callable[[str, str | None], ModelPrices]
 # The user's price list names batch prices only, and a call on demand costs twice as much:
 # "50% lower price when compared to on-demand" (https://aws.amazon.com/bedrock/pricing/).
 ON_DEMAND_FACTOR = 2
-# Paid by a commitment, not by tokens: https://aws.amazon.com/bedrock/service-tiers/
-_RESERVED = "reserved"
 PER_TOKENS = "{input: …, output: …}, in dollars per 1,000 tokens"
 
 
@@ -45,6 +52,8 @@ class RunPrices:
     has_flex: whether the fallback may use the flex tier, and the price table has its price
     own: the names of the prices that are the config's own
     models: the list prices that these come from, each model once
+    fallback_model, fallback_tier: the model and the tier of `fallback`; None: of any model
+    earlier: the prices of fallback models that the config does not name any more
     unknown: what is not known, and the key to set; notes: what is not counted
     """
 
@@ -57,6 +66,9 @@ class RunPrices:
     has_flex: bool = False
     own: frozenset[str] = frozenset()
     models: tuple[ModelPrices, ...] = ()
+    fallback_model: str | None = None
+    fallback_tier: str = STANDARD
+    earlier: EarlierPrices = field(default_factory=EarlierPrices)
     unknown: tuple[Unknown, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -81,11 +93,34 @@ class RunPrices:
         """Return the price of the canary's calls: that of batch jobs, twice, if it has no other."""
         return self.canary if self.canary is not None else _on_demand(self.batch)
 
+    def of_call(self, model_id: str | None, tier: str) -> CallPrices:
+        """Return the prices of an answer of the fallback.
 
-def prices_of_run(config: Config, find: Find) -> RunPrices:
+        model_id: the model that answered, as the config named it; None: the line does not say, and
+            it counts as the one of `fallback`
+        tier: at which the answer was paid, as `tier_paid` returns it
+        """
+        if tier == UNITS:
+            return CallPrices(by_hour=True)
+        if model_id is not None and model_id != self.fallback_model:
+            earlier = self.earlier
+            is_named = model_id in earlier.own or model_id in earlier.listed
+            if self.fallback_model is not None or is_named:
+                own_image = self.image if "image" in self.own else None
+                return earlier.of_call(model_id, tier, own_image)
+        if tier == FLEX and self.flex is not None:
+            return CallPrices(self.flex, self.image)
+        if tier in (FLEX, self.fallback_tier) or "fallback" in self.own:
+            return CallPrices(self.fallback, self.image)
+        listed = self.earlier.of_call(self.fallback_model or "", tier, None)
+        return CallPrices(listed.tokens, self.image)
+
+
+def prices_of_run(config: Config, find: Find, named: Iterable[NamedFallback] = ()) -> RunPrices:
     """Return the prices of a run.
 
     find: returns the list prices of a model in a Region; not called if `prices.source` is none
+    named: every fallback model that the configs of the run have named
     """
     own = config.prices
     is_auto = own.source == "auto"
@@ -109,7 +144,40 @@ def prices_of_run(config: Config, find: Find) -> RunPrices:
         models=tuple({(m.model_id, m.region): m for m in (*batch, *on_demand, *canaries)}.values()),
         unknown=tuple(_unknown(config, batch, on_demand)),
         notes=tuple(_notes((*batch, *on_demand))),
+        fallback_model=config.fallback.model_id if config.fallback is not None else None,
+        fallback_tier=_fallback_tier(config),
+        earlier=_earlier(config, find if is_auto else None, named),
     )
+
+
+def _fallback_tier(config: Config) -> str:
+    is_bought = config.fallback is not None and config.fallback.create is not None
+    return UNITS if is_bought else tier_of(config)
+
+
+def named_fallback(config: Config) -> NamedFallback | None:
+    """Return the fallback model of a config with its own prices, None if it has no fallback."""
+    fallback, own = config.fallback, config.prices
+    if fallback is None:
+        return None
+    return NamedFallback(model_id=fallback.model_id, fallback=own.fallback, flex=own.flex)
+
+
+def _earlier(config: Config, find: Find | None, named: Iterable[NamedFallback]) -> EarlierPrices:
+    """Return the prices of all fallback models that a run has named, or names.
+
+    find: returns list prices; None if only the user's own prices count
+    """
+    own = {each.model_id: each for each in named}
+    for model_id, prices in config.prices.earlier.items():
+        own[model_id] = NamedFallback(model_id=model_id, fallback=prices)
+    current = named_fallback(config)
+    if current is not None:
+        own[current.model_id] = current
+    if find is None:
+        return EarlierPrices(own)
+    tokens_paid = (m for m in own if PROVISIONED_MODEL_ARN.fullmatch(m) is None)
+    return EarlierPrices(own, {m: find(m, config.batch.region) for m in tokens_paid})
 
 
 def tier_of(config: Config) -> str:
@@ -146,9 +214,10 @@ def batch_model_ids(config: Config) -> list[str]:
 
 def fallback_models(config: Config) -> list[tuple[str, str | None]]:
     """Return model id and Region of the fallback if it is paid by tokens, in a list of its own."""
+    # The reserved tier is paid by a commitment: https://aws.amazon.com/bedrock/service-tiers/
     fallback = config.fallback
     is_by_hour = fallback is None or fallback.create is not None
-    if fallback is None or is_by_hour or fallback.service_tier == _RESERVED:
+    if fallback is None or is_by_hour or fallback.service_tier == RESERVED:
         return []
     is_provisioned = PROVISIONED_MODEL_ARN.fullmatch(fallback.model_id) is not None
     return [] if is_provisioned else [(fallback.model_id, config.batch.region)]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from bedrock_spark.config.shown import shown_config
-from bedrock_spark.costs.tokens import Expected, Tokens, spent
-from bedrock_spark.costs.used import (
-    batch_used,
-    canary_used,
-    estimate_by,
-    expected_of,
-    fallback_used,
-    flex_used,
-)
+from bedrock_spark.costs.fallback_paid import FallbackPaid, PaidUse, fallback_paid
+from bedrock_spark.costs.spent import Spent, spent
+from bedrock_spark.costs.tokens import Tokens
+from bedrock_spark.costs.used import batch_used, canary_used, estimate_by, expected_of
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
 from bedrock_spark.prices.run_prices import batch_model_ids, highest_tier
 from bedrock_spark.report.findings import failed_jobs
 from bedrock_spark.report.timeline import timeline_of
@@ -54,11 +52,17 @@ def build_report(
     """
     ending, config = ending or Ending(), run.config
     fallback = config.fallback
-    cost = saved = None
+    cost = saved = paid_tokens = None
+    paid, unpriced = FallbackPaid(), list[str]()
     if manifest is not None:
         expected = expected_of(config, run.prices, tries)
         batch = batch_used(jobs.values(), estimate_by(expected, manifest.shards))
-        cost = _cost(run, batch, totals, expected, manifest, tries, unit_hours)
+        paid = fallback_paid([totals.fallback_models], run.prices, expected, manifest)
+        canary = canary_used(tries, expected)
+        costs = spent(run.prices, batch, paid, canary, unit_hours)
+        cost, unpriced = _cost(costs), [*_unpriced(run, jobs, costs, paid)]
+        all_paid = batch + paid.tokens + canary
+        paid_tokens = {"input": all_paid.input, "output": all_paid.output}
         kept = totals.kept_tokens
         saved = _saved(run, batch, manifest, cost, kept) if cost is not None else None
     return Report(
@@ -78,7 +82,9 @@ def build_report(
         jobs=jobs_by_status(jobs),
         attempts=len(jobs),
         tokens=totals.tokens,
+        paid_tokens=paid_tokens,
         fallback_tokens=totals.fallback_tokens,
+        fallback_models=[_model_use(part) for part in paid.parts],
         manifest_totals=totals.manifest_totals,
         seconds=dict(seconds),
         findings=[*totals.findings, *failed_jobs(jobs)],
@@ -86,6 +92,7 @@ def build_report(
         partial=totals.partial,
         canary=_canary(tries),
         cost=cost,
+        unpriced=unpriced,
         timeline=timeline_of(
             jobs.values(), totals.asked, totals.fallback_tokens, ending.at or run.begun_at or 0.0
         ),
@@ -155,31 +162,33 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
     }
 
 
-def _cost(
-    run: Run,
-    batch: Tokens,
-    totals: Totals,
-    expected: Expected,
-    manifest: RunManifest,
-    tries: Sequence[Canary],
-    unit_hours: int,
-) -> dict[str, float] | None:
+def _cost(costs: Spent) -> dict[str, float] | None:
     """Return the dollars for batch, fallback, canary and model units, and in total, if any.
 
     They are rounded to hundredths of a cent. A part without a price is left out.
     """
-    costs = spent(
-        run.prices,
-        batch,
-        fallback_used([totals.fallback_tokens], expected, manifest),
-        canary_used(tries, expected),
-        unit_hours,
-        flex_used([totals.fallback_tokens]),
-    )
     priced = {name: part for name, part in costs.parts().items() if part is not None}
     if not priced:
         return None
     return {name: round(float(part), 4) for name, part in {**priced, "total": costs.total}.items()}
+
+
+def _unpriced(run: Run, jobs: Mapping[str, Job], costs: Spent, paid: FallbackPaid) -> Iterator[str]:
+    """Yield what was paid for and is not in the sum, because its price is not known."""
+    if jobs and costs.batch is None:
+        yield BATCH
+    current = run.config.fallback.model_id if run.config.fallback is not None else None
+    if any(use.model_id in (None, current) for use in paid.unpriced):
+        yield FALLBACK
+    for use in paid.unpriced:
+        if use.model_id not in (None, current):
+            yield f"{use.answers:,} answers of {use.model_id}"
+
+
+def _model_use(part: PaidUse) -> dict[str, Any]:
+    """Return what the answers of a model used and cost, as report.json has it."""
+    cost = None if part.cost is None else round(float(part.cost), 4)
+    return {**msgspec.structs.asdict(part.use), "cost_usd": cost}
 
 
 def _saved(

@@ -22,6 +22,12 @@ from bedrock_spark.report.findings import OF_THE_MOMENT, shard_mismatches
 from bedrock_spark.report.timeline import Asked, asked_before, asked_by_minute
 from bedrock_spark.report.values import OUTCOMES, all_outcomes
 from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.model_use import (
+    ModelUse,
+    UseByModel,
+    total_tokens,
+    uses_of_json,
+)
 from bedrock_spark.run_folder.report_file import WAITING
 
 _NO_SERVED, _NO_TOKENS = {BATCH: 0, FALLBACK: 0}, {"input": 0, "output": 0}
@@ -43,7 +49,7 @@ class Totals:
     other_reasons: int = 0
     stop_reasons: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=lambda: dict(_NO_TOKENS))
-    fallback_tokens: dict[str, int] = field(default_factory=lambda: dict(_NO_TOKENS))
+    fallback_models: tuple[ModelUse, ...] = ()
     manifest_totals: dict[str, int] = field(default_factory=lambda: {**_NO_TOKENS, "images": 0})
     findings: list[dict[str, Any]] = field(default_factory=list)
     published: str | None = None
@@ -53,6 +59,11 @@ class Totals:
     latency: list[dict[str, Any]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     kept_tokens: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def fallback_tokens(self) -> dict[str, int]:
+        """Return the tokens of all answers of the fallback."""
+        return total_tokens(self.fallback_models)
 
 
 def totals_of(
@@ -65,7 +76,7 @@ def totals_of(
     sums = {name: Counter[str]() for name in _SUMMED}
     numbers: Counter[str] = Counter()
     reasons = ReasonCounts()
-    labels = LabelCounts()
+    labels, by_model = LabelCounts(), UseByModel()
     findings: list[dict[str, Any]] = []
     counted: list[tuple[str, int]] = []
     for unit in units:
@@ -78,6 +89,7 @@ def totals_of(
         reasons.merge(unit.reasons, unit.other_reasons)
         findings += (finding.as_json() for finding in unit.findings)
         labels.add(unit.labels)
+        by_model.add_all(unit.fallback_models)
         counted.append((unit.unit, sum(unit.outcomes.values())))
     waiting = numbers[WAITING]
     outcomes = sums["outcomes"]
@@ -93,7 +105,7 @@ def totals_of(
         other_reasons=others,
         stop_reasons=dict(sums["stop_reasons"].most_common()),
         tokens=_NO_TOKENS | sums["tokens"],
-        fallback_tokens=_NO_TOKENS | sums["fallback_tokens"],
+        fallback_models=by_model.uses(),
         manifest_totals=_NO_TOKENS | {"images": 0} | sums["manifest_tokens"],
         findings=[*shard_mismatches(manifest, counted), *findings],
         lengths=as_bins(sums["lengths"]),
@@ -106,7 +118,7 @@ def totals_of(
 
 # The counts of a unit that are added up by name.
 _SUMMED = (
-    *("outcomes", "served_by", "stop_reasons", "tokens", "manifest_tokens", "fallback_tokens"),
+    *("outcomes", "served_by", "stop_reasons", "tokens", "manifest_tokens"),
     *("lengths", "latency", "fallback_minutes", "kept_tokens"),
 )
 
@@ -143,7 +155,7 @@ def _carried(last: Mapping[str, Any]) -> Totals:
         other_reasons=int(last["other_reasons"]),
         stop_reasons=dict(last["stop_reasons"]),
         tokens=dict(last["tokens"]),
-        fallback_tokens=dict(last["fallback_tokens"]),
+        fallback_models=uses_of_json(last["fallback_models"]),
         manifest_totals=dict(last["manifest_totals"]),
         findings=[f for f in last["findings"] if f["kind"] not in OF_THE_MOMENT],
         published=last.get("published"),

@@ -21,7 +21,7 @@ from bedrock_spark.outputs.outcomes import (
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.prices import RunPrices, prices_as_json
 from bedrock_spark.run_folder.report_file import DONE as DONE
-from bedrock_spark.run_folder.report_file import VERSION, WAITING
+from bedrock_spark.run_folder.report_file import VERSION, WAITING, whole_cost
 from bedrock_spark.run_folder.report_shape import Failure
 
 OUTCOMES = (OK, ERROR, INVALID, TRUNCATED, REFUSED, MISSING, UNFOUND, REJECTED, WAITING)
@@ -63,7 +63,11 @@ class Report:
     jobs: batch jobs by status; attempts: the number of batch jobs
     tokens: of the answers in the results: `input` and `output`; if there are any, `cache_read` and
         `cache_write`, a part of the input, and `reasoning`, a part of the output
+    paid_tokens: input and output of everything that `cost` counts, estimates included; None before
+        the rows are prepared
     fallback_tokens: what all answers of the fallback used, including superseded ones
+    fallback_models: the same by the model that answered and the tier of the call, with the cost
+    unpriced: what was paid for and is not in `cost`, because its price is not known
     seconds: the duration of each stage
     findings: everything that does not fit
     published: the place where the results were published; None if nowhere
@@ -103,7 +107,10 @@ class Report:
     cost: dict[str, float] | None = None
     prices: RunPrices = field(default_factory=RunPrices)
     manifest_totals: dict[str, int] = field(default_factory=dict)
+    paid_tokens: dict[str, int] | None = None
     fallback_tokens: dict[str, int] = field(default_factory=dict)
+    fallback_models: list[dict[str, Any]] = field(default_factory=list)
+    unpriced: list[str] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     other_reasons: int = 0
     stop_reasons: dict[str, int] = field(default_factory=dict)
@@ -124,6 +131,11 @@ class Report:
     config: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     derived_from: dict[str, Any] | None = None
+
+    @property
+    def whole_cost(self) -> float | None:
+        """Return the dollars of the run; None if a part of the cost is not known."""
+        return whole_cost({"cost": self.cost, "unpriced": self.unpriced})
 
     @property
     def is_complete(self) -> bool:
@@ -174,9 +186,12 @@ class Report:
             "jobs": self.jobs,
             "attempts": self.attempts,
             "tokens": self.tokens,
+            "paid_tokens": self.paid_tokens,
             "fallback_tokens": self.fallback_tokens,
+            "fallback_models": self.fallback_models,
             "manifest_totals": self.manifest_totals,
             "cost": self.cost,
+            "unpriced": self.unpriced,
             "prices": prices_as_json(self.prices),
             "seconds": {k: round(v, 2) for k, v in self.seconds.items()},
             "published": self.published,

@@ -3,32 +3,49 @@
 So every machine counts the same, whatever version of the price table it has. A model that the
 config names later is added; what is written does not change. A model whose price is unknown is not
 written down: as soon as a table has it, it counts.
+
+The file also names every fallback model that a config of the run has named, each with the user's
+own prices of it, the last ones. So an answer costs what its model costs, also after the config has
+named another model.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.errors import ObjectChangedError, RunFolderError
-from bedrock_spark.prices import ModelPrices, find_prices, price_table
+from bedrock_spark.prices import ModelPrices, NamedFallback, find_prices, price_table
 from bedrock_spark.prices.run_prices import Find
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
-FORMAT = 1
+FORMAT = 2
 
 
-def read_prices(storage: Storage) -> tuple[ModelPrices, ...]:
-    """Return the list prices that are written down.
+@dataclass(frozen=True)
+class RecordedPrices:
+    """What `prices.json` holds.
+
+    models: list prices; fallbacks: the fallback models that the configs of the run have named
+    """
+
+    models: tuple[ModelPrices, ...] = ()
+    fallbacks: tuple[NamedFallback, ...] = ()
+
+
+def read_prices(storage: Storage) -> RecordedPrices:
+    """Return the prices that are written down.
 
     Raises RunFolderError if the file is damaged, or of another format.
     """
     data = storage.read_if_present(layout.PRICES_FILE)
-    return () if data is None else _parse(storage, data)
+    return RecordedPrices() if data is None else _parse(storage, data)
 
 
 def find_among(recorded: Iterable[ModelPrices]) -> Find:
@@ -43,11 +60,16 @@ def find_among(recorded: Iterable[ModelPrices]) -> Find:
 
 
 def record_prices(
-    storage: Storage, needed: Callable[[Find], Iterable[ModelPrices]], *, may_exist: bool = True
-) -> tuple[ModelPrices, ...]:
+    storage: Storage,
+    needed: Callable[[Find], Iterable[ModelPrices]],
+    fallback: NamedFallback | None = None,
+    *,
+    may_exist: bool = True,
+) -> RecordedPrices:
     """Write down the prices of the models that have none in the run folder yet.
 
     needed: returns the prices that the run counts with, given the function that finds them
+    fallback: the fallback model of the config, with the user's own prices; None without a fallback
     may_exist: whether the file may be there. If it is, though it may not, nothing is overwritten
     Returns all prices that are written down then. Raises RunFolderError if the file is damaged, or
     of another format.
@@ -55,37 +77,57 @@ def record_prices(
     while True:
         found = storage.read_version(layout.PRICES_FILE) if may_exist else None
         data, version = found or (None, None)
-        recorded = () if data is None else _parse(storage, data)
-        there = {_key(each) for each in recorded}
-        models = needed(find_among(recorded))
+        recorded = RecordedPrices() if data is None else _parse(storage, data)
+        there = {_key(each) for each in recorded.models}
+        models = needed(find_among(recorded.models))
         new = [each for each in models if each.is_known and _key(each) not in there]
-        if not new:
+        changed = RecordedPrices((*recorded.models, *new), _with(recorded.fallbacks, fallback))
+        if changed == recorded:
             return recorded
         try:
-            storage.replace(layout.PRICES_FILE, _encoded([*recorded, *new]), version)
+            storage.replace(layout.PRICES_FILE, _encoded(changed), version)
         except ObjectChangedError:
             may_exist = True
             continue
-        return (*recorded, *new)
+        return changed
 
 
 def _key(prices: ModelPrices) -> tuple[str, str | None]:
     return prices.model_id, prices.region
 
 
-def _encoded(models: Iterable[ModelPrices]) -> bytes:
-    values = [each.model_dump(mode="json", exclude_none=True) for each in models]
-    content = {"format": FORMAT, "unit": "dollars per 1,000 tokens", "models": values}
+def _with(
+    fallbacks: tuple[NamedFallback, ...], new: NamedFallback | None
+) -> tuple[NamedFallback, ...]:
+    if new is None or new in fallbacks:
+        return fallbacks
+    return (*(each for each in fallbacks if each.model_id != new.model_id), new)
+
+
+def _encoded(prices: RecordedPrices) -> bytes:
+    content = {
+        "format": FORMAT,
+        "unit": "dollars per 1,000 tokens",
+        "models": _plain(prices.models),
+        "fallback_models": _plain(prices.fallbacks),
+    }
     return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 
-def _parse(storage: Storage, data: bytes) -> tuple[ModelPrices, ...]:
+def _plain(values: Iterable[ModelPrices | NamedFallback]) -> list[dict[str, Any]]:
+    return [each.model_dump(mode="json", exclude_none=True) for each in values]
+
+
+def _parse(storage: Storage, data: bytes) -> RecordedPrices:
     uri = join_uri(storage.uri, layout.PRICES_FILE)
     try:
         content = json.loads(data)
         if content["format"] != FORMAT:
             raise RunFolderError(f"{uri}: has format {content['format']}, not {FORMAT}")
-        return tuple(ModelPrices(**values) for values in content["models"])
+        return RecordedPrices(
+            tuple(ModelPrices(**values) for values in content["models"]),
+            tuple(NamedFallback(**values) for values in content["fallback_models"]),
+        )
     except (ValueError, KeyError, TypeError, ValidationError) as exc:
         raise RunFolderError(
             f"{uri}: is not a file of prices; delete it to look them up again"

@@ -6,6 +6,7 @@ docs/report.md has the format.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -23,6 +24,15 @@ VERSION = 1
 DONE = "done"
 # A row without an outcome: its shard waits for a batch job or has one, or was never collected.
 WAITING = "waiting"
+
+
+def whole_cost(report: Mapping[str, Any]) -> float | None:
+    """Return the dollars of a run by its report; None if a part of the cost is not known.
+
+    For readers of a single number, who cannot see that a sum lacks a part.
+    """
+    cost = report.get("cost")
+    return None if cost is None or report.get("unpriced") else float(cost["total"])
 
 
 def read_report(storage: Storage, run_id: str, folder: str = "") -> dict[str, Any] | None:

@@ -69,6 +69,17 @@ class DerivedFromJson:
 
 
 @dataclass(frozen=True)
+class ModelUseJson:
+    """What the answers of one fallback model at one tier used and cost; null: not known."""
+
+    model_id: str | None
+    tier: str
+    answers: int
+    tokens: dict[str, int]
+    cost_usd: float | None
+
+
+@dataclass(frozen=True)
 class ReportJson:
     """A run in numbers, as docs/report.md explains them.
 
@@ -102,9 +113,12 @@ class ReportJson:
     jobs: dict[str, int]
     attempts: int
     tokens: dict[str, int]
+    paid_tokens: dict[str, int] | None
     fallback_tokens: dict[str, int]
+    fallback_models: list[ModelUseJson]
     manifest_totals: dict[str, int]
     cost: dict[str, float] | None
+    unpriced: list[str]
     prices: dict[str, Any]
     seconds: dict[str, float]
     published: str | None

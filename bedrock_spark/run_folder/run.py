@@ -37,12 +37,17 @@ from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError
 from bedrock_spark.families import converse_reason
 from bedrock_spark.prices import ModelPrices, RunPrices, prices_of_run
-from bedrock_spark.prices.run_prices import Find
+from bedrock_spark.prices.run_prices import Find, named_fallback
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.code_digest import code_digest
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
-from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
+from bedrock_spark.run_folder.prices import (
+    RecordedPrices,
+    find_among,
+    read_prices,
+    record_prices,
+)
 from bedrock_spark.run_folder.run_file import (
     FORMAT,
     begun_at_of,
@@ -82,7 +87,7 @@ class Run:
     account: the AWS account; None if it is unknown, or the run folder is not in S3
     is_begun: whether `run.json` is written
     is_first: whether there was no `run.json` when the run was opened
-    list_prices: those that are written down, as far as this process has read them
+    recorded_prices: those that are written down; None: this process has not read them
     derived_from: the run whose rows are the source, as they were read; None if it is another source
     """
 
@@ -94,7 +99,7 @@ class Run:
     account: str | None = None
     is_begun: bool = True
     is_first: bool = False
-    list_prices: tuple[ModelPrices, ...] | None = None
+    recorded_prices: RecordedPrices | None = None
     derived_from: DerivedFrom | None = None
 
     @cached_property
@@ -103,8 +108,9 @@ class Run:
 
         Raises RunFolderError if that is damaged.
         """
-        recorded = read_prices(self.storage) if self.list_prices is None else self.list_prices
-        return prices_of_run(self.config, find_among(recorded))
+        recorded = self.recorded_prices
+        recorded = read_prices(self.storage) if recorded is None else recorded
+        return prices_of_run(self.config, find_among(recorded.models), recorded.fallbacks)
 
     def _repr_html_(self) -> str:
         """Return what the run is, for a notebook. Reads nothing: its report has the numbers."""
@@ -235,12 +241,14 @@ def _begin_first(run: Run) -> Run | None:
 
 
 def _with_prices_recorded(run: Run, *, may_exist: bool = True) -> Run:
-    """Write the list prices that are not written down yet; return the run with those that are."""
+    """Write the prices that are not written down yet; return the run with those that are."""
 
     def needed(find: Find) -> Iterable[ModelPrices]:
         return prices_of_run(run.config, find).models
 
-    return replace(run, list_prices=record_prices(run.storage, needed, may_exist=may_exist))
+    fallback = named_fallback(run.config)
+    recorded = record_prices(run.storage, needed, fallback, may_exist=may_exist)
+    return replace(run, recorded_prices=recorded)
 
 
 def as_begun(run: Run) -> Run | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
+from bedrock_spark.browse.last_used import LastUsed
 from bedrock_spark.config import Config
 from bedrock_spark.config.row_choice import RowChoice
 from bedrock_spark.preview.bench import Bench
+from bedrock_spark.preview.memory import AnswerMemory
 from bedrock_spark.preview.options import ROWS
 from bedrock_spark.ui.current import KEY
 from bedrock_spark.ui.settings import UiSettings
@@ -20,38 +20,34 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _NAME = "bedrock-spark-rows"
-# The configs that are kept open: each has its rows and its answers in memory.
-_MOST = 4
+# The configs that are kept open: each has its rows in memory.
+MOST_CONFIGS = 4
 
 
 @dataclass
 class Benches:
-    """The open configs, by their names."""
+    """The open configs, by their names. One whose rows are asked is not closed.
+
+    memory: the answers of all, which outlive a config that is closed
+    """
 
     settings: UiSettings
-    _benches: OrderedDict[str, Bench] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    memory: AnswerMemory = field(default_factory=AnswerMemory)
+    _benches: LastUsed[str, Bench] = field(
+        default_factory=lambda: LastUsed(MOST_CONFIGS, lambda bench: not bench.is_asking)
+    )
 
     def of(self, name: str) -> Bench:
         """Return an open config; open it first. Raises ConfigError if it is not valid."""
-        with self._lock:
-            found = self._benches.get(name)
-            if found is None:
-                settings = self.settings
-                found = Bench(
-                    *(name, settings.aws, settings.clock, _open_spark, settings.allow_calls),
-                    RowChoice(ROWS),
-                )
-                self._benches[name] = found
-                self._forget()
-            self._benches.move_to_end(name)
-            return found
+        return self._benches.make(name, lambda known: known or self._opened(name))
 
-    def _forget(self) -> None:
-        """Close the configs that were not used for longest, but none whose rows are asked."""
-        for name in list(self._benches)[:-_MOST]:
-            if not self._benches[name].is_asking:
-                del self._benches[name]
+    def _opened(self, name: str) -> Bench:
+        settings = self.settings
+        return Bench(
+            *(name, settings.aws, settings.clock, _open_spark, settings.allow_calls),
+            RowChoice(ROWS),
+            self.memory,
+        )
 
 
 def share_benches(app: Flask) -> None:

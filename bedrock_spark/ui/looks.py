@@ -7,11 +7,10 @@ a tenth of the time, however large it is. Who asks meanwhile gets the last readi
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.browse.last_used import LastUsed, do_soon
 from bedrock_spark.browse.standing import Standing, standing_of
 from bedrock_spark.clock import Clock
 from bedrock_spark.report.live import Look, look_at
@@ -42,13 +41,12 @@ class Reading:
     read_at: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Kept:
-    lock: threading.Lock
-    reading: Reading | None = None
-    marks: tuple[tuple[str, str], ...] = ()
-    opened_at: float = 0.0
-    due_at: float = 0.0
+    reading: Reading
+    marks: tuple[tuple[str, str], ...]
+    opened_at: float
+    due_at: float
 
 
 class Looks:
@@ -57,8 +55,7 @@ class Looks:
     def __init__(self, aws: AwsSettings, clock: Clock) -> None:
         self._aws = aws
         self._clock = clock
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: LastUsed[str, _Kept] = LastUsed(_MOST_RUNS)
 
     def of(self, run_uri: str, *, at_once: bool = False) -> Reading:
         """Return what is known of a run; read it if that is due.
@@ -66,20 +63,12 @@ class Looks:
         at_once: read it in any case, such as before somebody decides to stop it
         Raises RunFolderError if there is no run, or its folder is damaged.
         """
-        with self._lock:
-            kept = self._kept.setdefault(run_uri, _Kept(threading.Lock()))
-            self._kept.move_to_end(run_uri)
-            while len(self._kept) > _MOST_RUNS:
-                self._kept.popitem(last=False)
-        known = kept.reading
-        # Another thread reads it already: what is known is good enough, if anything is.
-        if not kept.lock.acquire(blocking=known is None or at_once):
-            assert known is not None
-            return known
-        try:
-            return self._read(run_uri, kept, at_once=at_once)
-        finally:
-            kept.lock.release()
+
+        def read(known: _Kept | None) -> _Kept:
+            return self._read(run_uri, known, at_once=at_once)
+
+        # If another thread reads it already, what is known is good enough.
+        return self._kept.make(run_uri, read, waits=at_once).reading
 
     def soon(self, run_uri: str, wait: float = 0.7) -> Reading | None:
         """Return what is known of a run after at most `wait` seconds; None if nothing is yet.
@@ -87,53 +76,34 @@ class Looks:
         The reading of a run of 100,000 jobs takes seconds. It goes on in the background.
         Raises what `of` raises.
         """
-        errors: list[Exception] = []
-
-        def read() -> None:
-            try:
-                self.of(run_uri)
-            except Exception as exc:  # noqa: BLE001 - the request raises it, if it still waits
-                errors.append(exc)
-
-        reader = threading.Thread(target=read, name=f"reading {run_uri}", daemon=True)
-        reader.start()
-        reader.join(wait)
-        if errors:
-            raise errors[0]
-        with self._lock:
-            kept = self._kept.get(run_uri)
+        do_soon(lambda: self.of(run_uri), wait, f"reading {run_uri}")
+        kept = self._kept.get(run_uri)
         return None if kept is None else kept.reading
 
     def forget(self, run_uri: str) -> None:
         """Let a run be read when it is asked for next: this process has begun to work on it."""
-        with self._lock:
-            kept = self._kept.get(run_uri)
-        if kept is not None:
-            with kept.lock:
-                kept.due_at, kept.marks = 0.0, ()
+        self._kept.change(run_uri, lambda kept: replace(kept, due_at=0.0, marks=()))
 
-    def _read(self, run_uri: str, kept: _Kept, *, at_once: bool) -> Reading:
-        began, known = self._clock.now(), kept.reading
-        if known is not None and not at_once:
+    def _read(self, run_uri: str, kept: _Kept | None, *, at_once: bool) -> _Kept:
+        began = self._clock.now()
+        if kept is not None and not at_once:
+            known = kept.reading
             if known.read_at <= began < kept.due_at:
-                return known
-            if not known.look.goes_on:
-                marks = _marks(known.run.storage)
-                if marks == kept.marks:
-                    kept.due_at = began + _LEAST_SECONDS
-                    return known
-        if known is None or at_once or not 0 <= began - kept.opened_at < _OPEN_SECONDS:
-            run = find_run(run_uri, self._aws.region, self._aws.endpoint_url, needs=())
-            kept.opened_at = began
+                return kept
+            if not known.look.goes_on and _marks(known.run.storage) == kept.marks:
+                return replace(kept, due_at=began + _LEAST_SECONDS)
+        is_open = kept is not None and 0 <= began - kept.opened_at < _OPEN_SECONDS
+        if kept is not None and is_open and not at_once:
+            run, opened_at = kept.reading.run, kept.opened_at
         else:
-            run = known.run
+            run = find_run(run_uri, self._aws.region, self._aws.endpoint_url, needs=())
+            opened_at = began
         marks = _marks(run.storage)
         look = look_at(run, self._clock)
         now = self._clock.now()
         reading = Reading(run, look, standing_of(run, look.known, now), now)
-        kept.due_at = now + max(_LEAST_SECONDS, _SHARE * (now - began))
-        kept.reading, kept.marks = reading, marks
-        return reading
+        due_at = now + max(_LEAST_SECONDS, _SHARE * (now - began))
+        return _Kept(reading, marks, opened_at, due_at)
 
 
 def _marks(storage: Storage) -> tuple[tuple[str, str], ...]:

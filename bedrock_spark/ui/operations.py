@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bedrock_spark.clock import Clock
+from bedrock_spark.clock import Clock, EndableClock
 from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.progress import Observer, Progress
 
@@ -25,23 +25,6 @@ _END_SECONDS = 30.0
 
 class Ended(KeyboardInterrupt):
     """The user, or the end of the pages, ended what a thread does. It goes the way of Ctrl-C."""
-
-
-class EndableClock:
-    """A clock whose waits end with `Ended` as soon as an event is set."""
-
-    def __init__(self, clock: Clock, end: threading.Event) -> None:
-        self._clock = clock
-        self._end = end
-
-    def now(self) -> float:
-        """Return the time of the clock."""
-        return self._clock.now()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait for this many seconds, or until the event is set. Raises Ended then."""
-        if self._end.wait(seconds):
-            raise Ended
 
 
 # Does the work: with a clock and an observer. Returns what it came to, in a sentence.
@@ -127,7 +110,7 @@ class Operations:
         try:
             if before is not None:
                 before.over.wait(_END_SECONDS)
-            operation.outcome = work(EndableClock(self._clock, operation.end), observe)
+            operation.outcome = work(EndableClock(self._clock, operation.end, Ended), observe)
         except Ended:
             operation.outcome = "this page has left it; its batch jobs run on"
         except BedrockSparkError as exc:

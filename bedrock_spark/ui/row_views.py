@@ -38,7 +38,7 @@ class RowView:
     values: of the row itself; outcome: None if it was not asked
     is_current: whether the answer is one to the request of now
     kept: where the answer was kept, if it was not paid for now
-    most: what it costs at most to ask it
+    most: what it costs to ask it, such as `at most $0.02`
     details: titles and texts of what is folded
     """
 
@@ -99,7 +99,7 @@ def row_of(bench: Bench, view: View, number: int, columns: tuple[str, ...]) -> R
         kept=_kept(answer),
         seconds="" if answer is None or answer.seconds is None else f"{answer.seconds:.1f} s",
         can_ask=rendered.line is not None,
-        most=None if most is None else small_dollars(most),
+        most=most,
         details=tuple(_details(rendered.row, rendered.line, answer)),
     )
 

@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flask import render_template, url_for
 from markupsafe import Markup
 
-from bedrock_spark.browse.errors import Group, errors_in_report
+from bedrock_spark.browse.errors import errors_in_report
 from bedrock_spark.browse.jobs import JobsPage, jobs_page
-from bedrock_spark.browse.row_filter import WITHOUT_REASON, ErrorGroup
 from bedrock_spark.page import sections_of
 from bedrock_spark.page.words import outcome_sentence
 from bedrock_spark.ui.control import config_of, is_stage
 from bedrock_spark.ui.live import GOES_ON, RESTS, LivePage
 from bedrock_spark.ui.looks import Reading
-from bedrock_spark.ui.shared import Shared
+from bedrock_spark.ui.pages.records import records_of
+from bedrock_spark.ui.shared import Rendered, Shared
 
 # The parts in the order of the page.
 PARTS = (
     *("head", "control", "rows", "time", "jobs", "errors"),
     *("findings", "answers", "cost", "config"),
 )
-_JOBS_SHOWN, _FINDINGS_SHOWN = 10, 100
-# How many runs keep their parts.
-_MOST_RENDERED = 12
+_JOBS_SHOWN = 10
 
 
 def view_of(run_uri: str, reading: Reading, shared: Shared) -> LivePage:
     """Return the page of a run. What a reading alone shows is made once."""
-    kept = shared.rendered.get(run_uri)
-    if kept is None or kept[0] is not reading:
-        if len(shared.rendered) >= _MOST_RENDERED:
-            shared.rendered.clear()
-        kept = reading, _parts_of(run_uri, reading)
-        shared.rendered[run_uri] = kept
+
+    def rendered(known: Rendered | None) -> Rendered:
+        is_same = known is not None and known.reading is reading
+        return known if known and is_same else Rendered(reading, _parts_of(run_uri, reading))
+
+    kept = shared.rendered.make(run_uri, rendered)
     control = _control(run_uri, reading, shared)
-    parts = {name: control if name == "control" else kept[1][name] for name in PARTS}
+    parts = {name: control if name == "control" else kept.parts[name] for name in PARTS}
     title = f"{reading.run.run_id}: {outcome_sentence(reading.look.report)}"
     operation = shared.operations.of(run_uri)
     is_at_work = operation is not None and not operation.is_over
@@ -47,24 +46,25 @@ def view_of(run_uri: str, reading: Reading, shared: Shared) -> LivePage:
 
 def _parts_of(run_uri: str, reading: Reading) -> dict[str, Any]:
     report, config = reading.look.report, reading.run.config
-    sections = sections_of(report)
+    sections = sections_of(report, partial(_jobs_of, run_uri))
     known = reading.look.known
     jobs = None if known is None else _newest(jobs_page(known.state.jobs.values()))
     common = {"uri": run_uri, "report": report, "look": reading.look, "now": reading.standing}
-    findings = report["findings"]
     made = {
         "head": _render(
             "head", sentence=outcome_sentence(report), figures=sections["figures"], **common
         ),
         "jobs": _render("jobs", jobs=jobs, **common),
         "errors": _render(
-            "errors", errors=errors_in_report(report, config), records_of=_records_of, **common
-        ),
-        "findings": _render(
-            "findings", findings=findings[:_FINDINGS_SHOWN], count=len(findings), **common
+            "errors", errors=errors_in_report(report, config), records_of=records_of, **common
         ),
     }
     return {**{name: sections[name] for name in PARTS if name in sections}, **made}
+
+
+def _jobs_of(run_uri: str, shard: str) -> str:
+    """Return the address of the jobs of a shard."""
+    return url_for("runs.jobs.show_all", uri=run_uri, text=shard)
 
 
 def _newest(page: JobsPage) -> JobsPage:
@@ -89,14 +89,6 @@ def _control(run_uri: str, reading: Reading, shared: Shared) -> Markup:
         needs_spark=not standing.is_finished and standing.is_batch_over,
         is_stage=may_go_on and is_stage(run_uri, shared.settings.aws),
     )
-
-
-def _records_of(run_uri: str, group: Group) -> str:
-    """Return the address of the records of a group of errors."""
-    if group.outcome in WITHOUT_REASON:
-        return url_for("runs.records.show", uri=run_uri, outcome=group.outcome)
-    error = ErrorGroup(group.outcome, group.code, group.message).text
-    return url_for("runs.records.show", uri=run_uri, error=error)
 
 
 def _render(name: str, **values: Any) -> Markup:

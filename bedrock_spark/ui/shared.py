@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, current_app
 
+from bedrock_spark.browse.last_used import LastUsed
 from bedrock_spark.browse.opened_runs import OpenedRuns
 from bedrock_spark.browse.run_index import RunIndex
 from bedrock_spark.ui.current import KEY
-from bedrock_spark.ui.looks import Looks
+from bedrock_spark.ui.looks import Looks, Reading
 from bedrock_spark.ui.operations import Operations
 from bedrock_spark.ui.settings import UiSettings
 
 _NAME = "bedrock-spark-runs"
-_MOST_INDEXES = 8
+_MOST_INDEXES, _MOST_RENDERED = 8, 12
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The parts of a run's page that a reading alone makes, by name."""
+
+    reading: Reading
+    parts: Mapping[str, Any]
 
 
 @dataclass
@@ -25,28 +33,22 @@ class Shared:
     """What the pages about runs share.
 
     opened: the runs whose rows are looked at
-    rendered: by run, its last reading and the parts of the page that were made of it
+    rendered: the parts of the pages of runs
     """
 
     settings: UiSettings
     looks: Looks
     operations: Operations
     opened: OpenedRuns
-    rendered: dict[str, tuple[object, dict[str, Any]]] = field(default_factory=dict)
-    _indexes: OrderedDict[str, RunIndex] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    rendered: LastUsed[str, Rendered] = field(default_factory=lambda: LastUsed(_MOST_RENDERED))
+    _indexes: LastUsed[str, RunIndex] = field(default_factory=lambda: LastUsed(_MOST_INDEXES))
 
     def index_of(self, prefix: str) -> RunIndex:
         """Return the index of the runs below a prefix."""
-        with self._lock:
-            found = self._indexes.get(prefix)
-            if found is None:
-                found = RunIndex(prefix, self.settings.aws, self.settings.clock)
-                self._indexes[prefix] = found
-                while len(self._indexes) > _MOST_INDEXES:
-                    self._indexes.popitem(last=False)
-            self._indexes.move_to_end(prefix)
-            return found
+        settings = self.settings
+        return self._indexes.make(
+            prefix, lambda known: known or RunIndex(prefix, settings.aws, settings.clock)
+        )
 
 
 def share(app: Flask) -> None:

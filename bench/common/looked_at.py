@@ -69,6 +69,11 @@ def _write_requests(folder: Path, shard: str) -> None:
         path.write_bytes(data)
 
 
+def shards_with_errors(shards: int, with_errors: int) -> list[int]:
+    """Return the numbers of the shards with errors: they are spread over the run."""
+    return [(i + 1) * shards // (with_errors + 1) for i in range(with_errors)]
+
+
 def run_of_many_shards(folder: Path, shards: int, with_errors: int) -> Run:
     """Write a run with the counts of all shards, and the results of those that pages read.
 
@@ -82,7 +87,7 @@ def run_of_many_shards(folder: Path, shards: int, with_errors: int) -> Run:
     commit_manifest(
         run.storage, RunManifest(run.run_id, shards * 1_000, "`id` bigint", listed, (), PREPARE_ID)
     )
-    bad = {names[(i + 1) * shards // (with_errors + 1)] for i in range(with_errors)}
+    bad = {names[number] for number in shards_with_errors(shards, with_errors)}
     rows = {}
     for name in names:
         reconciled = _reconciled(name, errors=int(name in bad))

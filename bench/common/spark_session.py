@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
-from bedrock_spark.spark.local.one_machine import collector_options, one_machine_settings
+from bedrock_spark.spark.local.one_machine import one_machine_settings, own_java_options
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def bench_session(memory: str = "4g", cores: int = 2) -> Iterator[SparkSession]:
     spark = (
         SparkSession.builder.master(master)
         .config(map=one_machine_settings(master))
-        .config("spark.driver.defaultJavaOptions", " ".join(collector_options(())))
+        .config("spark.driver.defaultJavaOptions", " ".join(own_java_options(())))
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", memory)

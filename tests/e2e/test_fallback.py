@@ -269,8 +269,13 @@ def test_flex_answers_what_it_can_and_the_default_tier_the_rest(
     every = bill["input_tokens"] + bill["output_tokens"]
     assert report.cost is not None
     assert report.cost["fallback"] == pytest.approx((every - flex / 2) / 1000, abs=1e-4)
-    counted = report.fallback_tokens
-    assert counted.get("flex_input", 0) + counted.get("flex_output", 0) == flex
+    by_tier = {each["tier"]: each for each in report.fallback_models}
+    used = by_tier.get("flex", {"answers": 0, "tokens": {"input": 0, "output": 0}})
+    assert used["tokens"]["input"] + used["tokens"]["output"] == flex
+    assert used["answers"] == bill["flex_calls"]
+    assert sum(each["answers"] for each in by_tier.values()) == 30
+    assert {each["model_id"] for each in by_tier.values()} == {GPT}
+    assert report.unpriced == []
 
 
 def test_without_a_flex_price_no_tier_is_sent(spark: SparkSession, bedrock: Start) -> None:

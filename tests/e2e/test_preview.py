@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -14,13 +15,19 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_emulator import LocalBedrock
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.cli import main
 from bedrock_spark.config import Config
+from bedrock_spark.config.row_choice import RowChoice
 from bedrock_spark.errors import BudgetError, ConfigError, InvokeRefusedError, PlanError
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.preview import preview, render
 from bedrock_spark.preview.options import PreviewOptions
 from bedrock_spark.preview.values import AnsweredRow, Preview
+from bedrock_spark.spark.prepare.first_rows import read_first_rows
+from bedrock_spark.ui.app import create_app
+from bedrock_spark.ui.guard import cookie_name
+from bedrock_spark.ui.settings import UiSettings
 from tests.e2e.conftest import BUCKET
 from tests.spark_sessions import CLAUDE, make_config
 
@@ -195,6 +202,10 @@ def test_a_condition_that_chooses_no_row_says_why(
 ) -> None:
     with pytest.raises(error, match=message):
         preview(spark, rows, config_of(local), PreviewOptions(where=where))
+    if error is ConfigError:  # the page of rows has no option
+        choice = RowChoice(1, where, where_name="the condition")
+        with pytest.raises(ConfigError, match=r"^the condition: "):
+            read_first_rows(spark, config_of(local), AwsSettings("us-east-1"), rows, choice)
 
 
 def test_a_model_that_cannot_be_called_says_what_to_do(
@@ -259,6 +270,35 @@ def test_the_command_compares_and_prints_json(
     assert "row 6: rejected\n      body is null" in capsys.readouterr().out
 
 
+def test_the_command_asks_rows_at_random_and_rows_by_key(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As its page does: without Spark, and the same ones for the same seed."""
+
+    def bodies(*options: str) -> list[str]:
+        assert call("preview", "a.yaml", "--render", *options) == 0
+        return [body for body in capsys.readouterr().out.splitlines() if "About" in body]
+
+    one, same, other = (
+        bodies("--random", "--rows", "4", *seed) for seed in ((), ("--seed", "0"), ("--seed", "5"))
+    )
+    assert one == same != other
+    assert len(one) + 1 >= 4
+    found = bodies("--key", "6", "--key", "2", "--rows", "1")
+    assert len(found) == 2
+    assert "About broken" in found[0]
+    assert "About text 2" in found[1]
+    for options, message in (
+        (("--seed", "1"), "--seed: chooses rows at random; add --random"),
+        (("--key", "1", "--where", "id = 1"), "--key goes with neither --where nor --random"),
+        (("--key", ""), "--key: is empty"),
+    ):
+        assert call("preview", "a.yaml", *options) == 2
+        assert message in capsys.readouterr().err
+    assert call("preview", "a.yaml", "--key", "99") != 0
+    assert "has no row for which the key is one of those given" in capsys.readouterr().err
+
+
 def test_the_command_writes_a_page(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its folder is checked before anything is asked."""
     assert call("preview", "a.yaml", "--html", "no/p.html") == 3
@@ -287,3 +327,44 @@ def test_to_try_the_same_rows_again_costs_nothing(
     assert all(row.kept_from and row.cost == 0 for row in ok if row.shares is None)
     not_ok = sum(OUTCOMES.count(outcome) for outcome in ("refused", "invalid", "truncated"))
     assert local.usage()["totals"]["invocations"] == asked + not_ok
+
+
+@pytest.mark.long
+def test_the_page_of_rows_shows_a_view_that_only_spark_reads(
+    local: LocalBedrock, rows: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says why Spark reads, asks the rows of a condition, and keeps what cannot be asked."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "local")
+    rows.createOrReplaceTempView("preview_rows")
+    config = config_of(local).model_dump(mode="json", exclude_defaults=True)
+    config["source"] = {"table": "preview_rows", "key": ["id"]}
+    path = tmp_path / "view.yaml"
+    path.write_text(yaml.safe_dump(config))
+    client = create_app(UiSettings(allow_calls=True), "a-token").test_client()
+    client.set_cookie(cookie_name("a-token"), "a-token", domain="localhost")
+    client.environ_base["HTTP_ORIGIN"] = "http://localhost"
+
+    def page(**query: str) -> str:
+        address = {"config": str(path)}
+        client.get("/rows", query_string={**address, **query})
+        while not (client.get("/rows/state", query_string=address).json or {})["is_there"]:
+            pass
+        return client.get("/rows", query_string=address).text
+
+    assert "The first 20 rows, read by Spark because" in page()
+    shown = page(rows="5", how="where", where="id between 4 and 6")
+    assert "2026-11-01" in shown
+    (seen,) = re.findall(r'name="seen" value="(\w+)"', shown)[:1]
+    reply = client.post(
+        "/rows/ask",
+        data={"config": str(path), "seen": seen, "limit": "1"},
+        headers={"Accept": "application/x-ndjson"},
+    )
+    lines = [json.loads(line) for line in reply.text.splitlines()]
+    assert [line["error"] for line in lines if "end" in line] == [None]
+    found = {line["row"]: re.sub("<[^>]*>", " ", line["html"]) for line in lines[:-1]}
+    words = [w for text in found.values() for w in {*OUTCOMES} if f" {w} " in text]
+    assert sorted(words) == ["error", "ok", "rejected"]
+    refused = page(rows="5", how="where", where="no_such_column = 1")
+    assert "no_such_column" in refused

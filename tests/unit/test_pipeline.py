@@ -40,6 +40,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.published import WRITING, Publication, Publications
 from bedrock_spark.run_folder.run import begin_run
 from bedrock_spark.spark import partial
@@ -166,10 +167,13 @@ def test_the_budget_of_jobs_knows_what_the_fallback_used(
     )
     for unit in ("shard-0", "shard-1"):
         storage.write(layout.fallback_key(unit, "1"), b"")
-        shard = ReconciledShard(unit=unit, fallback_tokens={"input": 700, "output": 9})
+        shard = ReconciledShard(
+            unit=unit,
+            fallback_models=(ModelUse("m", "standard", 3, {"input": 700, "output": 9}),),
+        )
         storage.write(layout.reconciliation_key(unit), shard.to_json())
     with pipeline._submission(NO_WAIT):
-        assert opened[0].fallback() == Tokens(1400, 18)
+        assert opened[0].fallback().tokens == Tokens(1400, 18)
 
 
 @pytest.mark.parametrize(

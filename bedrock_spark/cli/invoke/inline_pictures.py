@@ -3,7 +3,8 @@
 Two protocols: that of iTerm2, which WezTerm has too
 (https://iterm2.com/documentation-images.html), and that of kitty, which Ghostty has too
 (https://sw.kovidgoyal.net/kitty/graphics-protocol/). kitty's takes PNG only. Within tmux and screen
-nothing is shown: they swallow both.
+nothing is shown: they swallow both. They are also told by TERM, which ssh passes on: a machine that
+is reached from within tmux has no TMUX, and may have LC_TERMINAL of the terminal around it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from bedrock_spark.playground.images import Picture
 
 Draw: TypeAlias = Callable[[Picture], str | None]
 
-# The longest piece of kitty's protocol.
+# The longest piece of kitty's protocol. All but the last must be a multiple of 4.
 _CHUNK = 4096
+_MULTIPLEXERS = ("tmux", "screen")
 
 
 def inline_drawer(stream: TextIO, environment: Mapping[str, str]) -> Draw | None:
@@ -26,6 +28,8 @@ def inline_drawer(stream: TextIO, environment: Mapping[str, str]) -> Draw | None
     The function returns None for a picture of a format that the terminal does not take.
     """
     if not stream.isatty() or "TMUX" in environment or "STY" in environment:
+        return None
+    if environment.get("TERM", "").startswith(_MULTIPLEXERS):
         return None
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if "KITTY_WINDOW_ID" in environment or term == "xterm-kitty" or program == "ghostty":

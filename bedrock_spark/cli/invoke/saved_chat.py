@@ -91,10 +91,17 @@ class SavedChat:
             raise StorageError(str(exc)) from exc
 
     def append(self, data: bytes = b"") -> None:
-        """Add bytes to the file, which is made if it is not there. Raises ConfigError."""
+        """Add a line to the file, which is made if it is not there. Raises ConfigError.
+
+        data: the line with its newline, or nothing. If the last line of the file has no newline,
+        because an editor left it out, it gets one, so that the new line does not continue it.
+        """
         try:
-            file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _OWNER_ONLY)
-            with os.fdopen(file, "ab") as stream:
-                stream.write(data)
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _OWNER_ONLY)
+            with os.fdopen(file, "r+b", buffering=0) as stream:
+                size = stream.seek(0, os.SEEK_END)
+                is_open = bool(size) and os.pread(file, 1, size - 1) != b"\n"
+                # One write: another process that appends cannot come between the two.
+                stream.write(b"\n" + data if is_open and data else data)
         except OSError as exc:
             raise ConfigError(f"--save {self.path}: {exc.strerror or exc}") from exc

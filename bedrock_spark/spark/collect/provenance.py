@@ -21,12 +21,15 @@ from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.tokens import PRICED_TOKENS
 from bedrock_spark.outputs.lines import Note
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT, Origin
-from bedrock_spark.prices import RunPrices
+from bedrock_spark.prices import CallPrices, RunPrices
+from bedrock_spark.prices.call_prices import STANDARD
 from bedrock_spark.spark.collect.asked_bodies import AskedBodies
 
 _MICROSECONDS = 1_000_000
 # A token costs some 1e-8 dollars at least. Without rounding, 0.00002 may be 1.9999999999999998e-05.
 _DECIMALS = 12
+# Input, output, reasoning, cache read and cache write.
+_KINDS = 5
 
 
 class Repeated(NamedTuple):
@@ -36,6 +39,8 @@ class Repeated(NamedTuple):
     rows: int
 
 
+# A model as the config named it, None if it is not known, and the tier of its calls.
+Call: TypeAlias = tuple[str | None, str]
 # A column of results: Python's values, an Arrow array, or one value.
 Column: TypeAlias = "Sequence[Any] | pa.Array | Repeated"
 
@@ -63,8 +68,9 @@ class Provenance:
         prices = self.prices
         each = prices.batch, prices.fallback, prices.flex
         dollars = [None if price is None else price.model_dump_json() for price in each]
-        values = self.run_id, self.model_id, *dollars, str(prices.image), asdict(self.asking)
-        return json.dumps(values, sort_keys=True)
+        named = prices.fallback_model, prices.fallback_tier, prices.earlier.as_json()
+        values = self.run_id, self.model_id, *dollars, str(prices.image), *named
+        return json.dumps([*values, asdict(self.asking)], sort_keys=True)
 
     def columns(
         self,
@@ -115,31 +121,37 @@ class Provenance:
         tokens: Sequence[pa.Array],
         images: Sequence[int] | None,
         shares: Sequence[int] | None,
-        *,
-        is_flex: bool,
+        notes: Sequence[Note] | None,
     ) -> Column:
         """Return the cost of answers in dollars, for each row of those that share it.
+
+        Each answer of the fallback costs what its own model costs at the tier of its own call.
 
         tokens: input, output, reasoning, cache read and cache write; an array of each
         images: of each answer; None if there are none
         shares: how many rows have each answer; None if each has one
-        0 for answers that were kept. Null if an answer counts nothing that has a price.
+        notes: of each answer; None if the file has no notes
+        0 for answers that were kept. Null if an answer counts nothing that has a price, or if it is
+        paid by the hour.
         """
         rows = len(tokens[0])
         if served_by == KEPT:
             return Repeated(0.0, rows)
-        prices, per_image = self._prices(served_by, is_flex=is_flex), self.prices.image
-        if prices is None and per_image is None:
-            return Repeated(None, rows)
+        prices, which = self._prices(served_by, notes)
         dollars, has_cost = np.zeros(rows), np.zeros(rows, np.bool_)
-        if prices is not None:
-            has_cost |= is_counted(tokens, None)
-            for counts, price in zip(tokens, _per_token(prices), strict=True):
-                if price and counts.null_count < rows:
-                    dollars += _numbers(counts) * price
-        if images is not None and per_image is not None:
-            has_cost |= np.asarray(images) != 0
-            dollars += np.asarray(images) * float(per_image)
+        if any(each.tokens is not None for each in prices):
+            has_price = np.array([each.tokens is not None for each in prices])
+            has_cost |= is_counted(tokens, None) & has_price[which]
+            by_kind = np.array([_per_token(each.tokens) for each in prices]).T
+            for counts, by_price in zip(tokens, by_kind, strict=True):
+                if by_price.any() and counts.null_count < rows:
+                    dollars += _numbers(counts) * by_price[which]
+        if images is not None and any(each.image is not None for each in prices):
+            has_price = np.array([each.image is not None for each in prices])
+            has_cost |= (np.asarray(images) != 0) & has_price[which]
+            dollars += np.asarray(images) * np.array([float(p.image or 0) for p in prices])[which]
+        if not has_cost.any():
+            return Repeated(None, rows)
         if shares is not None:
             dollars /= np.asarray(shares)
         rounded = np.round(dollars, _DECIMALS)
@@ -151,19 +163,26 @@ class Provenance:
         tokens: Sequence[pa.Array],
         images: Sequence[int] | None,
         rows: int,
-        *,
-        is_flex: bool,
+        note: Note | None,
     ) -> float | None:
         """Return the cost of one answer for each of its rows; see `costs`."""
-        costs = self.costs(served_by, tokens, images, [rows], is_flex=is_flex)
+        notes = None if note is None else [note]
+        costs = self.costs(served_by, tokens, images, [rows], notes)
         cost: float | None = costs.value if isinstance(costs, Repeated) else costs[0].as_py()
         return cost
 
-    def _prices(self, served_by: str, *, is_flex: bool) -> TokenPrices | None:
-        if served_by == FALLBACK:
-            flex = self.prices.flex if is_flex else None
-            return flex if flex is not None else self.prices.fallback
-        return self.prices.batch
+    def _prices(
+        self, served_by: str, notes: Sequence[Note] | None
+    ) -> tuple[list[CallPrices], npt.NDArray[np.int64] | int]:
+        """Return the prices that some answers have, and which of them each answer has.
+
+        A single number says that all of them have the same.
+        """
+        prices = self.prices
+        if served_by != FALLBACK:
+            return [CallPrices(prices.batch, prices.image)], 0
+        calls = calls_of(notes)
+        return [prices.of_call(*call) for call in calls], places_of(calls, notes)
 
 
 NOT_KNOWN = Provenance()
@@ -175,8 +194,25 @@ def is_counted(tokens: Sequence[pa.Array], images: Sequence[int] | None) -> npt.
     return counted if images is None else counted | (np.asarray(images) != 0)
 
 
-def _per_token(prices: TokenPrices) -> tuple[float, ...]:
+def calls_of(notes: Sequence[Note] | None) -> list[Call]:
+    """Return the models and tiers that answered, each once. notes: of each answer; None: unknown"""
+    if notes is None:
+        return [(None, STANDARD)]
+    return list(dict.fromkeys((note.model_id, note.tier) for note in notes))
+
+
+def places_of(calls: Sequence[Call], notes: Sequence[Note] | None) -> npt.NDArray[np.int64] | int:
+    """Return the place of each answer's model and tier among `calls`; 0 if there is only one."""
+    if notes is None or len(calls) == 1:
+        return 0
+    places = {call: place for place, call in enumerate(calls)}
+    return np.array([places[note.model_id, note.tier] for note in notes], np.int64)
+
+
+def _per_token(prices: TokenPrices | None) -> tuple[float, ...]:
     """Return the dollars of a token of each kind; what a cache saves or adds is a difference."""
+    if prices is None:
+        return (0.0,) * _KINDS
     read, write = prices.cache_read, prices.cache_write
     each = (
         *(prices.input, prices.output, 0),

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 
 from bedrock_spark.families.base import Answer, Family, read_answer
 from bedrock_spark.outputs.images import AnswerImages
-from bedrock_spark.outputs.lines import OutputRecord
+from bedrock_spark.outputs.lines import Note, OutputRecord
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, OK, REFUSED, REJECTED, TRUNCATED
 from bedrock_spark.outputs.reasons import ReasonCounts
 from bedrock_spark.outputs.reconcile import ShardReconciliation
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT, Outcome
 from bedrock_spark.outputs.settled import OkAnswers
+from bedrock_spark.run_folder.model_use import UseByModel
 from bedrock_spark.schema import RESULT_COLUMNS
 from bedrock_spark.spark.collect.asked_bodies import NO_BODIES, AskedBodies
 from bedrock_spark.spark.collect.provenance import (
@@ -28,7 +29,9 @@ from bedrock_spark.spark.collect.provenance import (
     Column,
     Provenance,
     Repeated,
+    calls_of,
     is_counted,
+    places_of,
 )
 
 _BIGINT_END = 2**63
@@ -37,10 +40,7 @@ _LARGE_COUNT = 2**40
 # The tokens of an answer by the names in reports, in the order of `_counts`. The first two are
 # totals, the others a part of them.
 TOKENS = ("input", "output", "reasoning", "cache_read", "cache_write")
-_USED = (*TOKENS, "images", "uncounted")
 _ALWAYS = TOKENS[:2]
-# What has another price if the flex tier has answered.
-_FLEX_PRICED = ("input", "output", "cache_read", "cache_write")
 
 # Nulls for the columns of an answer, which are those between outcome and error_code.
 _NO_ANSWER = (None,) * (RESULT_COLUMNS.index("error_code") - 2)
@@ -60,7 +60,7 @@ class ResultRows:
     parsed: the number of columns of `results.parse`
     used: what the answers in the results so far used, by `served_by` and kind: one of TOKENS,
         "images", or "uncounted" answers that tell neither tokens nor images
-    flex: the part of it that the fallback's flex tier answered
+    fallback_used: what all answers of the fallback used, those that were superseded, too
     reasons: why the rows so far have no answer
     provenance: says where the answers are from, and what they cost
     asked: the bodies of the records, as far as they are known
@@ -76,9 +76,7 @@ class ResultRows:
         asked: AskedBodies = NO_BODIES,
     ) -> None:
         self.used: dict[str, Counter[str]] = {side: Counter() for side in (BATCH, FALLBACK, KEPT)}
-        self.flex: Counter[str] = Counter()
-        self._superseded: Counter[str] = Counter()
-        self._superseded_flex: Counter[str] = Counter()
+        self.fallback_used = UseByModel()
         self.reasons = ReasonCounts()
         self._reconciliation = reconciliation
         self._family = family
@@ -93,7 +91,7 @@ class ResultRows:
         """Return the result columns of records that are ok."""
         records, origin, answers = len(ok.ids), ok.origin, ok.answers
         counts, images = _counts(answers), _numbers_of_images(answers)
-        self._add_used(counts, images, origin.served_by, is_flex=ok.is_flex)
+        self._add_used(counts, images, origin.served_by, ok.notes)
         expected = self._reconciliation.expected
         shares = [expected[i] for i in ok.ids] if self._is_shared else None
         return [
@@ -113,7 +111,7 @@ class ResultRows:
             Repeated(origin.attempt, records),
             Repeated(origin.job_arn, records),
             *self._provenance.columns(origin, ok.notes, ok.ids, self._asked),
-            self._provenance.costs(origin.served_by, counts, images, shares, is_flex=ok.is_flex),
+            self._provenance.costs(origin.served_by, counts, images, shares, ok.notes),
             *self._parsed(ok),
         ]
 
@@ -162,34 +160,35 @@ class ResultRows:
     def note_superseded(self, line: OutputRecord) -> None:
         """Count an answer of the fallback that was paid for and is not in the results."""
         answers = [read_answer(line.output or b"{}", self._family)]
-        used = _used(_counts(answers), _numbers_of_images(answers))
-        self._superseded.update(used)
-        if line.is_flex:
-            self._superseded_flex.update(used)
-
-    def fallback_used(self) -> dict[str, int]:
-        """Return what all answers of the fallback used, by kind; input and output also if 0.
-
-        Those that were superseded count, too. The part that the flex tier answered is counted by
-        `flex_` and the kind, too.
-        """
-        total = self.used[FALLBACK] + self._superseded
-        flex = self.flex + self._superseded_flex
-        by_kind = {name: total[name] for name in _USED if total[name] or name in _ALWAYS}
-        return by_kind | {f"flex_{name}": flex[name] for name in _FLEX_PRICED if flex[name]}
+        notes = None if line.note is None else [line.note]
+        self._add_by_model(_counts(answers), _numbers_of_images(answers), notes)
 
     def _add_used(
         self,
         counts: Sequence[pa.Array],
         images: Sequence[int] | None,
         served_by: str,
-        *,
-        is_flex: bool,
+        notes: Sequence[Note] | None,
     ) -> None:
-        used = _used(counts, images)
-        self.used[served_by].update(used)
-        if is_flex:
-            self.flex.update(used)
+        self.used[served_by].update(_used(counts, images))
+        if served_by == FALLBACK:
+            self._add_by_model(counts, images, notes)
+
+    def _add_by_model(
+        self,
+        counts: Sequence[pa.Array],
+        images: Sequence[int] | None,
+        notes: Sequence[Note] | None,
+    ) -> None:
+        calls = calls_of(notes)
+        places = places_of(calls, notes)
+        for place, call in enumerate(calls):
+            own, own_images = counts, images
+            if len(calls) > 1:
+                chosen = places == place
+                own = [each.filter(pa.array(chosen)) for each in counts]
+                own_images = None if images is None else np.asarray(images)[chosen].tolist()
+            self.fallback_used.add(*call, len(own[0]), _used(own, own_images))
 
     def _error_row(self, record_id: str, outcome: Outcome) -> Row:
         error, origin = outcome.record.error, outcome.origin
@@ -205,10 +204,11 @@ class ResultRows:
         if error is not None:
             code, message = error.code, error.message
         counts, images = _counts([answer]), _numbers_of_images([answer])
-        self._add_used(counts, images, origin.served_by, is_flex=line.is_flex)
+        notes = None if line.note is None else [line.note]
+        self._add_used(counts, images, origin.served_by, notes)
         cost = self._provenance.cost(
             *(origin.served_by, counts, images, self._reconciliation.expected[line.record_id]),
-            is_flex=line.is_flex,
+            line.note,
         )
         return (
             line.record_id,

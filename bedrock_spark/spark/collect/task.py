@@ -59,7 +59,7 @@ from bedrock_spark.storage import LineReader, Storage, StoredObject, calls_at_on
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 15
+_FORMAT = 16
 _REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 
@@ -328,7 +328,7 @@ def _reconciled(
         tokens=results.tokens(),
         kept_tokens=results.kept_tokens(),
         manifest_tokens=manifest_totals(outputs),
-        fallback_tokens=results.fallback_used(),
+        fallback_models=results.fallback_used.uses(),
         jobs=tuple(output.collected() for output in outputs),
         lines=dict(reconciliation.lines),
         unanswered=sum(rows_of[record_id] for record_id in unanswered),

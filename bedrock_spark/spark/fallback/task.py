@@ -32,6 +32,7 @@ from bedrock_spark.invoke.refusals import Refusal, Refusals, is_refusal
 from bedrock_spark.invoke.shared_limit import TaskRegistry, share_limit
 from bedrock_spark.outputs.fallback_times import note_of
 from bedrock_spark.outputs.lines import answer_line, error_line
+from bedrock_spark.prices import tier_paid
 from bedrock_spark.run_folder.claims import CLAIM_SECONDS, TaskClaim
 from bedrock_spark.shards.lines import ShardLine
 from bedrock_spark.spark.fallback.answer_files import AnswerFiles
@@ -146,7 +147,7 @@ class FallbackTask:
         caller = self._caller(limiter, clock, flex, counter)
         refusals = Refusals(self.has_answered)
         asker = _Asker(
-            *(caller, config.model_id, answers, config.concurrency, self.until),
+            *(caller, config, answers, self.until),
             *(renewal.check, refusals, guardrail_of(config)),
         )
         pending = PendingRecords(self.storage, self.prepare_id, parts, self.limit_path)
@@ -200,16 +201,15 @@ class FallbackTask:
 class _Asker:
     """Makes up to `concurrency` calls at a time; only the bodies of these calls are in memory.
 
-    model_id: as configured; what is called may be throughput that was bought for it
+    config: its `model_id` is noted; what is called may be throughput that was bought for it
     check: raises an error if no further call may be made
     refusals: tells refusals of the account from those of records
     guardrail: of the calls
     """
 
     caller: ModelCaller
-    model_id: str
+    config: FallbackConfig
     answers: AnswerFiles
-    concurrency: int
     until: float | None
     check: Callable[[], None]
     refusals: Refusals
@@ -223,10 +223,10 @@ class _Asker:
         Raises InvokeRefusedError if the model would answer no record.
         """
         running: set[Future[None]] = set()
-        with ThreadPoolExecutor(self.concurrency) as pool:
+        with ThreadPoolExecutor(self.config.concurrency) as pool:
             try:
                 for shard_id, record, limit in records:
-                    running = self._wait(running, fewer_than=self.concurrency)
+                    running = self._wait(running, fewer_than=self.config.concurrency)
                     self.check()
                     if self.until is not None and self.caller.clock.now() >= self.until:
                         break
@@ -252,8 +252,8 @@ class _Asker:
         body = record.body
         try:
             answered = self.caller.answer(body, limit)
-            note = self._note(answered.seconds)
-            line = answer_line(record.recordId, body, answered.output, answered.tier, note)
+            note, tier = self._note(answered.seconds), tier_paid(self.config, answered.tier)
+            line = answer_line(record.recordId, body, answered.output, tier, note)
         except InvokeRefusedError:
             raise
         except InvokeError as exc:
@@ -279,4 +279,4 @@ class _Asker:
 
     def _note(self, seconds: float | None = None) -> bytes:
         """Return the note of a call that has just ended; see `note_of`."""
-        return note_of(self.model_id, self.caller.clock.now(), seconds, self.guardrail)
+        return note_of(self.config.model_id, self.caller.clock.now(), seconds, self.guardrail)

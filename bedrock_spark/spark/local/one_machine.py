@@ -19,6 +19,16 @@ _COLLECTOR = re.compile(r"-XX:\+Use\w+GC\b")
 # Rows of batches live shortly, and nobody waits for an answer of this process: the collector with
 # the highest throughput. Unlike others, it would end a process that collects much.
 _PARALLEL_COLLECTOR = ("-XX:+UseParallelGC", "-XX:-UseGCOverheadLimit")
+# Java compiles a method again, with all optimisations, if it is called often or its loops run long.
+# That pays for the loops over rows. For the thousands of methods that plan a query it costs more
+# than it gives. So it happens ten times as late as by default.
+_COMPILER = re.compile(r"-XX:[+-]?Tier|CompileThreshold|-Xint\b|-Xcomp\b")
+_LATE_COMPILER = (
+    "-XX:Tier4InvocationThreshold=50000",
+    "-XX:Tier4MinInvocationThreshold=6000",
+    "-XX:Tier4CompileThreshold=150000",
+    "-XX:Tier4BackEdgeThreshold=400000",
+)
 
 
 def one_machine_settings(master: str | None, attempts: str | None = None) -> dict[str, str]:
@@ -45,10 +55,16 @@ def one_machine_settings(master: str | None, attempts: str | None = None) -> dic
     return settings
 
 
-def collector_options(given: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the options of Java for its garbage collector; none if one is chosen already.
+def own_java_options(given: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the options of Java for its garbage collector and its compiler.
 
-    given: options of Java that others have set
+    given: options of Java that others have set; what they choose is left out
     """
-    is_chosen = any(_COLLECTOR.search(options) for options in given if options)
-    return () if is_chosen else _PARALLEL_COLLECTOR
+    texts = [options for options in given if options]
+    ours = ((_COLLECTOR, _PARALLEL_COLLECTOR), (_COMPILER, _LATE_COMPILER))
+    return tuple(
+        option
+        for chosen, options in ours
+        if not any(chosen.search(text) for text in texts)
+        for option in options
+    )

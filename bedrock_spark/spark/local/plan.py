@@ -24,7 +24,7 @@ from bedrock_spark.spark.local.connectors import (
     s3_connector,
     uses_s3,
 )
-from bedrock_spark.spark.local.one_machine import ATTEMPTS, collector_options, one_machine_settings
+from bedrock_spark.spark.local.one_machine import ATTEMPTS, one_machine_settings, own_java_options
 from bedrock_spark.spark.local.s3a import (
     OWN_CREDENTIALS,
     Credentials,
@@ -74,7 +74,7 @@ def plan_session(
     own = one_machine_settings(user.get("spark.master"), user.get(ATTEMPTS))
     if is_local(user) and own:
         settings |= own
-        java_options = [*java_options, *_collector_options(user, environment)]
+        java_options = [*java_options, *_own_java_options(user, environment)]
     if configs and is_local(user):
         connectors = _connectors(configs, user, here)
         if uses_s3(configs, user) and (has_s3a(here) or any(c.is_s3 for c in connectors)):
@@ -97,9 +97,9 @@ def plan_session(
     return SessionPlan(settings | lists, variables, fetches)
 
 
-def _collector_options(user: UserSettings, environment: Mapping[str, str]) -> tuple[str, ...]:
+def _own_java_options(user: UserSettings, environment: Mapping[str, str]) -> tuple[str, ...]:
     given = [user.get(name) for name in (_JAVA_OPTIONS, _OTHER_JAVA_OPTIONS)]
-    return collector_options([*given, *map(environment.get, _JAVA_VARIABLES)])
+    return own_java_options([*given, *map(environment.get, _JAVA_VARIABLES)])
 
 
 def _connectors(configs: Sequence[Config], user: UserSettings, here: Installed) -> list[Connector]:

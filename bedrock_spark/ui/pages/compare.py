@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, cast
 from flask import Blueprint, Flask, current_app, render_template, request, url_for
 
 from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.browse.last_used import LastUsed
 from bedrock_spark.comparing import Comparison, compare
 from bedrock_spark.comparing.tables import (
     closing_sentence,
@@ -79,23 +79,24 @@ class _Comparisons:
     """The last comparisons: the pages of one show the same rows, and are not compared again."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[Asked, tuple[str, ...]], Comparison] = OrderedDict()
+        self._known: LastUsed[Asked, tuple[tuple[str, ...], Comparison]] = LastUsed(_MOST_KEPT)
         # One at a time: each takes as much memory as its runs have rows.
-        self._lock = threading.Lock()
+        self._at_work = threading.Lock()
 
     def of(self, asked: Asked, aws: AwsSettings) -> Comparison:
         """Compare, or return the comparison of before if no collect has ended since."""
-        with self._lock:
-            place = asked, tuple(_version(uri, aws) for uri in (asked.a, asked.b) if uri)
-            found = self._known.get(place)
-            if found is None:
-                found = self._known[place] = asked.compare(aws)
+
+        def compared(
+            known: tuple[tuple[str, ...], Comparison] | None,
+        ) -> tuple[tuple[str, ...], Comparison]:
+            versions = tuple(_version(uri, aws) for uri in (asked.a, asked.b) if uri)
             # True values may have changed, and nothing tells.
-            if asked.gold:
-                del self._known[place]
-            while len(self._known) > _MOST_KEPT:
-                self._known.popitem(last=False)
-            return found
+            if known is not None and known[0] == versions and not asked.gold:
+                return known
+            with self._at_work:
+                return versions, asked.compare(aws)
+
+        return self._known.make(asked, compared)[1]
 
 
 def _remember(app: Flask) -> None:

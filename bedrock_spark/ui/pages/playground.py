@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
 
 from bedrock_spark.aws.clients import region_here
+from bedrock_spark.browse.last_used import LastUsed
 from bedrock_spark.playground.asking import Question
+from bedrock_spark.playground.attached import references_in
 from bedrock_spark.playground.catalogue import CHAT, TABS
 from bedrock_spark.playground.estimate import cost_before
 from bedrock_spark.starter.from_request import config_of_request
@@ -20,12 +24,15 @@ from bedrock_spark.ui.play.asked import (
     read_sent,
     tried,
 )
+from bedrock_spark.ui.play.files import FileStore
 from bedrock_spark.ui.play.lines import answer_lines
 from bedrock_spark.ui.play.models import ModelList, described, groups_of
 from bedrock_spark.ui.settings import Kind
 
 page = Blueprint("playground", __name__)
-_MODELS = "BEDROCK_SPARK_MODELS"
+_MODELS, _ENDS, _FILES = "BEDROCK_SPARK_MODELS", "BEDROCK_SPARK_ENDS", "BEDROCK_SPARK_FILES"
+# More than the requests that the server answers at a time.
+_MOST_ENDS = 200
 
 
 def _models() -> ModelList:
@@ -73,12 +80,28 @@ def build_request() -> Response:
     asked = read_asked(request.get_data())
     chosen = _models().served(asked.model, asked.tab, converse=asked.converse)
     price = _models().price(chosen)
-    edited = None if asked.body is None else body_of(asked.body)
-    built = build(asked, chosen) if edited is None else Built((edited,))
-    cost, *others = (cost_before(price, body, chosen.family) for body in built.bodies)
+    if asked.body is None:
+        files = _files().find(asked.all_files)
+        built = build(asked, chosen, files)
+    else:
+        edited = body_of(asked.body)
+        built, files = Built((edited,)), _files().find(references_in(edited))
+    cost, *others = (cost_before(price, body, chosen.family, files) for body in built.bodies)
     cost = sum(others, cost)
     bodies = [pretty(body) for body in built.bodies]
     return jsonify(bodies=bodies, ignored=built.ignored, before=cost.words)
+
+
+@page.post("/playground/file")
+def add_file() -> Response:
+    """Keep a file in memory, and say what it is."""
+    file = _files().add(argument("name"), request.get_data())
+    return jsonify(id=file.id, words=file.words, is_image=file.is_image)
+
+
+def _files() -> FileStore:
+    found: FileStore = current_app.extensions.setdefault(_FILES, FileStore())
+    return found
 
 
 @page.post("/playground/ask")
@@ -89,9 +112,27 @@ def ask() -> Response:
     chosen = _models().served(sent.model, sent.tab, converse=sent.converse)
     settings = ui_settings()
     price = _models().price(chosen)
-    questions = [Question(chosen, body, settings.aws, price) for body in encoded(sent.bodies)]
-    lines = answer_lines(questions, settings.clock)
+    bodies = [body_of(text) for text in sent.bodies]
+    files = _files().find(name for body in bodies for name in references_in(body))
+    questions = [Question(chosen, body, settings.aws, price) for body in encoded(bodies, files)]
+    end = _end_of(sent.id) if sent.id else threading.Event()
+    lines = answer_lines(questions, settings.clock, end)
     return Response(lines, mimetype="application/x-ndjson")
+
+
+@page.post("/playground/stop")
+def stop() -> Response:
+    """End what was asked with an id; it may also come later than this."""
+    _end_of(argument("id")).set()
+    return jsonify(stopped=True)
+
+
+def _end_of(name: str) -> threading.Event:
+    """Return the event that ends what is asked with an id."""
+    ends: LastUsed[str, threading.Event] = current_app.extensions.setdefault(
+        _ENDS, LastUsed(_MOST_ENDS)
+    )
+    return ends.make(name, lambda known: known or threading.Event())
 
 
 @page.post("/playground/config")
@@ -104,4 +145,5 @@ def config() -> Response:
     is_prefix = place is not None and place.kind is Kind.PREFIX
     runs = place.name if place is not None and is_prefix else None
     region = settings.aws.region or region_here()
-    return jsonify(text=config_of_request(tried(asked, chosen), runs, region))
+    made = tried(asked, chosen, _files().find(asked.all_files))
+    return jsonify(text=config_of_request(made, runs, region))

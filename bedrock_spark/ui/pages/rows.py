@@ -22,14 +22,13 @@ from flask import (
 from werkzeug.wrappers import Response as AnyResponse
 
 from bedrock_spark.config.row_choice import RowChoice, keys_of_lines
-from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.preview.bench import Bench, View
 from bedrock_spark.preview.draft import Fields
 from bedrock_spark.preview.options import MAX_COST
 from bedrock_spark.preview.values import AnsweredRow, Estimate
 from bedrock_spark.preview.words import whole_line
-from bedrock_spark.ui.benches import benches, share_benches
+from bedrock_spark.ui.benches import MOST_CONFIGS, benches, share_benches
 from bedrock_spark.ui.current import argument, require_calls, ui_settings
 from bedrock_spark.ui.row_views import answer_columns, row_of, rows_of, source_columns
 from bedrock_spark.ui.settings import Kind
@@ -40,6 +39,8 @@ page.record_once(lambda state: share_benches(cast("Flask", state.app)))
 _MOST_ROWS = 200
 # A page waits so long for its rows before it says that they are being read.
 _WAIT_SECONDS = 0.7
+# What messages call the condition that the page of rows takes.
+_WHERE_NAME = "the condition"
 _LINES = "application/x-ndjson"
 
 
@@ -84,12 +85,14 @@ def _sums(bench: Bench, view: View) -> dict[str, Any]:
         "view": view,
         "new_price": _price(view.new),
         "again_price": _price(view.again),
-        "paid": small_dollars(bench.paid),
+        "paid": bench.paid_in_words,
         "whole": None if bench.whole is None else whole_line(bench.whole),
         "notes": bench.notes(),
         "compared": bench.history.compared_rows(),
         "changed": bench.history.changed_rows(),
         "limit": f"{MAX_COST}",
+        "held": benches().memory.held(),
+        "most_configs": MOST_CONFIGS,
     }
 
 
@@ -97,11 +100,7 @@ def _price(estimate: Estimate) -> str:
     """Return what an estimate says, for the label of a button."""
     if not estimate.rows:
         return "nothing to pay"
-    if estimate.price is None and not estimate.high:
-        return "the price is not known"
-    if estimate.high is None:
-        return f"{small_dollars(estimate.low)} or more"
-    return f"at most {small_dollars(estimate.high)}"
+    return estimate.words
 
 
 def _choice(bench: Bench) -> RowChoice:
@@ -117,7 +116,8 @@ def _choice(bench: Bench) -> RowChoice:
             raise ConfigError("keys: name at least one, one a line")
         return RowChoice(max(rows, len(keys)), keys=keys)
     if how == "where":
-        return RowChoice(rows, where=request.args.get("where", "").strip() or None)
+        where = request.args.get("where", "").strip() or None
+        return RowChoice(rows, where=where, where_name=_WHERE_NAME)
     return RowChoice(rows)
 
 
@@ -165,6 +165,14 @@ def config() -> AnyResponse:
     name = bench.draft.file.rpartition("/")[2]
     response = Response(bench.draft.text, mimetype="application/yaml")
     response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
+
+
+@page.get("/answers.jsonl")
+def answers() -> AnyResponse:
+    """Return all answers that were paid for on this page, of every config."""
+    response = Response(benches().memory.lines(), mimetype="application/jsonl")
+    response.headers.set("Content-Disposition", "attachment", filename="answers.jsonl")
     return response
 
 

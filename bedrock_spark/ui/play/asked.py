@@ -10,12 +10,15 @@ from typing import Any
 
 import msgspec
 
+from bedrock_spark import limits
 from bedrock_spark.aws.model_family import ServedModel
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import bare_model_id
-from bedrock_spark.families.turns import Turn
+from bedrock_spark.families.turns import ToolCall, Turn
+from bedrock_spark.playground.attached import Files, with_base64, with_references
 from bedrock_spark.playground.catalogue import EMBEDDING, TABS
-from bedrock_spark.playground.conversation import build_body
+from bedrock_spark.playground.conversation import question_body
+from bedrock_spark.playground.json_text import read_json
 from bedrock_spark.playground.options import DEFAULT_MAX_TOKENS
 from bedrock_spark.playground.parameters import option_of, parameters_of
 from bedrock_spark.starter.from_request import TriedRequest
@@ -24,11 +27,21 @@ from bedrock_spark.starter.from_request import TriedRequest
 MOST_TEXTS = 50
 
 
+class AskedTurn(msgspec.Struct, frozen=True):
+    """An earlier turn as the page sends it: see `Turn`. files: the ids of those of its question."""
+
+    question: str
+    answer: str
+    calls: list[ToolCall] = []
+    results: list[str] = []
+    files: list[str] = []
+
+
 class Asked(msgspec.Struct, frozen=True):
     """A question as the page sends it.
 
     fields: the text of each field of the form, by the parameter's name
-    turns: the earlier turns of a chat
+    turns: the earlier turns of a chat; files: the ids of the files of the question
     body: the request as JSON if it was edited; None if the form makes it
     """
 
@@ -37,17 +50,27 @@ class Asked(msgspec.Struct, frozen=True):
     question: str = ""
     converse: bool = False
     fields: dict[str, str] = {}
-    turns: list[Turn] = []
+    turns: list[AskedTurn] = []
+    files: list[str] = []
     body: str | None = None
+
+    @property
+    def all_files(self) -> list[str]:
+        """Return the ids of all files of the conversation."""
+        return [*(name for turn in self.turns for name in turn.files), *self.files]
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """Requests to send: the body of each as JSON."""
+    """Requests to send: the body of each as JSON.
+
+    id: by which the page stops them
+    """
 
     model: str
     tab: str
     bodies: list[str]
     converse: bool = False
+    id: str = ""
 
 
 def read_asked(data: bytes) -> Asked:
@@ -67,7 +90,7 @@ def read_sent(data: bytes) -> Sent:
 def _decoded(data: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise ConfigError(f"the page sent a request that cannot be read: {exc}") from None
 
 
@@ -83,7 +106,7 @@ def _checked(asked: Any) -> Any:
 class Built:
     """The requests that a question makes.
 
-    bodies: decoded; several only for the texts of embeddings
+    bodies: decoded, with references in the place of files; several only for the texts of embeddings
     ignored: the names of the fields that are filled and that the model does not take
     """
 
@@ -106,14 +129,28 @@ def options_of(asked: Asked, model: ServedModel) -> tuple[dict[str, Any], tuple[
     return options, tuple(name for name in filled if name not in parameters)
 
 
-def build(asked: Asked, model: ServedModel) -> Built:
-    """Return the requests of a question. Raises ConfigError."""
+def build(asked: Asked, model: ServedModel, files: Files) -> Built:
+    """Return the requests of a question. files: all of the conversation. Raises ConfigError."""
     options, ignored = options_of(asked, model)
-    bodies = [
-        msgspec.json.decode(build_body(model, text, options, asked.turns))
-        for text in texts_of(asked)
-    ]
+    turns = [_turn_of(turn, files) for turn in asked.turns]
+    own = [files[name] for name in asked.files]
+    bodies = []
+    for text in texts_of(asked):
+        body = question_body(model, text, options, turns, own, files)
+        if len(msgspec.json.encode(body)) > limits.MAX_BODY_BYTES:
+            raise ConfigError(
+                f"the request has more than {limits.MAX_BODY_BYTES:,} bytes, which is the most "
+                "that the service takes; attach fewer or smaller files, or begin a new conversation"
+            )
+        bodies.append(msgspec.json.decode(msgspec.json.encode(with_references(body, files))))
     return Built(tuple(bodies), ignored)
+
+
+def _turn_of(turn: AskedTurn, files: Files) -> Turn:
+    images = tuple(name for name in turn.files if files[name].is_image)
+    documents = tuple(name for name in turn.files if not files[name].is_image)
+    calls, results = tuple(turn.calls), tuple(turn.results)
+    return Turn(turn.question, turn.answer, calls, results, images, documents)
 
 
 def texts_of(asked: Asked) -> list[str]:
@@ -126,36 +163,41 @@ def texts_of(asked: Asked) -> list[str]:
     return lines or [""]
 
 
-def tried(asked: Asked, model: ServedModel) -> TriedRequest:
-    """Return what becomes a config. Raises ConfigError if an edited body is not JSON."""
+def tried(asked: Asked, model: ServedModel, files: Files) -> TriedRequest:
+    """Return what becomes a config: files of the question become columns of the table.
+
+    Raises ConfigError if an edited body is not JSON, and for files of earlier turns.
+    """
     options, _ = options_of(asked, model)
     question = texts_of(asked)[-1]
     body: Mapping[str, Any] | None = None
+    is_whole = asked.body is not None or bool(asked.turns)
+    if is_whole and asked.all_files:
+        raise ConfigError(
+            "a config has no place for the files of a conversation, or of a request that was "
+            "edited; ask the question in a new conversation"
+        )
     if asked.body is not None:
         body = body_of(asked.body)
     elif asked.turns:
-        body = build(asked, model).bodies[0]
+        body = build(asked, model, files).bodies[0]
     elif model.family.read_chunk is not None:
         options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
+    own = [files[name] for name in asked.files]
+    for key, name, is_image in (("images", "image", True), ("documents", "document", False)):
+        if any(file.is_image == is_image for file in own):
+            options[key] = [name]
     return TriedRequest(
         model.id, model.family.name, question, options, body, bare_model_id(model.base)
     )
 
 
 def body_of(text: str) -> dict[str, Any]:
-    """Return a request that was written as JSON. Raises ConfigError if it is no object."""
-    try:
-        body = json.loads(text, parse_constant=_refuse)
-    except ValueError as exc:
-        place = f" (line {exc.lineno})" if isinstance(exc, json.JSONDecodeError) else ""
-        raise ConfigError(f"the request as JSON is not valid JSON{place}") from None
+    """Return a request that was written as JSON. Raises ConfigError if it is no plain object."""
+    body = read_json(text, "the request as JSON")
     if not isinstance(body, dict):
-        raise ConfigError("the request as JSON must be an object in braces")
+        raise ConfigError("the request as JSON: must be an object in braces")
     return body
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(name)
 
 
 def pretty(body: Mapping[str, Any]) -> str:
@@ -163,6 +205,7 @@ def pretty(body: Mapping[str, Any]) -> str:
     return json.dumps(body, indent=2, ensure_ascii=False)
 
 
-def encoded(bodies: Sequence[str]) -> list[bytes]:
-    """Return requests as they are sent. Raises ConfigError for one that is not a JSON object."""
-    return [json.dumps(body_of(text), ensure_ascii=False).encode() for text in bodies]
+def encoded(bodies: Sequence[Mapping[str, Any]], files: Files) -> list[bytes]:
+    """Return requests as they are sent, with the bytes of the files that they name."""
+    whole = (with_base64(body, files) for body in bodies)
+    return [json.dumps(body, ensure_ascii=False).encode() for body in whole]

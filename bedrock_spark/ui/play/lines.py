@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
 
-from bedrock_spark.clock import Clock
+from bedrock_spark.clock import Clock, EndableClock
 from bedrock_spark.page.short_values import shortened
 from bedrock_spark.playground.asking import Question, ask
 from bedrock_spark.playground.embeddings import Vector, nearest
@@ -31,16 +33,25 @@ from bedrock_spark.playground.images import file_stem
 from bedrock_spark.playground.prices import CallPrice
 
 
-def answer_lines(questions: Sequence[Question], clock: Clock) -> Iterator[bytes]:
+def answer_lines(
+    questions: Sequence[Question], clock: Clock, end: threading.Event
+) -> Iterator[bytes]:
     """Ask one question after the other; yield each event as a line of JSON.
 
     `call` is the place of the question, from 0. The lines of vectors are followed by one that names
-    the nearest other vector of each. Closing this iterator ends the call.
+    the nearest other vector of each. Closing this iterator ends the call. So does `end`: a call
+    that waits to be repeated ends at once, a stream with its next piece, and no other question is
+    asked.
     """
     vectors: list[tuple[int, Vector]] = []
+    endable = EndableClock(clock, end)
     for call, question in enumerate(questions):
-        with closing(ask(question, clock)) as events:  # type: ignore[type-var]
+        if end.is_set():
+            return
+        with closing(ask(question, endable)) as events:  # type: ignore[type-var]
             for event in events:
+                if end.is_set() and not isinstance(event, (Ended, Failed)):
+                    return
                 if isinstance(event, VectorMade):
                     vectors.append((call, event.vector))
                 yield _line({"call": call, **_fields(event, question)})
@@ -59,7 +70,7 @@ def _fields(event: Event, question: Question) -> dict[str, Any]:
             return {"kind": "text", "text": text}
         case ReasoningPiece(text):
             return {"kind": "reasoning", "text": text}
-        case ToolCallBegun(name, _):
+        case ToolCallBegun(name):
             return {"kind": "tool", "name": name}
         case ToolInputPiece(text):
             return {"kind": "tool_input", "text": text}
@@ -99,6 +110,7 @@ def _ended(event: Ended, price: CallPrice) -> dict[str, Any]:
         "ending": event.ending.value,
         "stop": event.answer.stop_reason,
         "text": event.answer.text or "",
+        "calls": [asdict(call) for call in event.calls],
         "facts": [
             *_token_facts(event),
             cost_words(event.cost, price),

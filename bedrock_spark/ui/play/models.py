@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bedrock_spark.aws.clients import AwsSettings, model_client, region_here
 from bedrock_spark.aws.model_family import ServedModel, served_model
 from bedrock_spark.aws.model_lists import list_models
+from bedrock_spark.browse.last_used import LastUsed
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import bare_model_id, family_by_name
+from bedrock_spark.playground.attached import taken_words
 from bedrock_spark.playground.catalogue import (
     CHAT,
     EMBEDDING,
@@ -29,6 +30,14 @@ from bedrock_spark.playground.prices import CallPrice, list_price
 
 CONVERSE = "converse"
 _FRESH_SECONDS = 60.0
+# How many models are remembered whose id hides their family.
+_MOST_SERVED = 200
+
+
+@dataclass(frozen=True)
+class _Listed:
+    catalogue: Catalogue
+    read_at: float
 
 
 @dataclass
@@ -37,29 +46,29 @@ class ModelList:
 
     aws: AwsSettings
     clock: Clock
-    _catalogue: Catalogue | None = None
-    _read_at: float = 0.0
-    _served: dict[str, ServedModel] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _listed: LastUsed[str, _Listed] = field(default_factory=lambda: LastUsed(1))
+    _served: LastUsed[str, ServedModel] = field(default_factory=lambda: LastUsed(_MOST_SERVED))
 
     def catalogue(self, *, is_new: bool = False) -> Catalogue:
         """Return the models that the service lists. is_new: list them again.
 
         A list with a fault is not kept. Raises ConfigError without a Region.
         """
-        with self._lock:
-            is_old = self.clock.now() - self._read_at > _FRESH_SECONDS
-            if self._catalogue is None or self._catalogue.faults or is_old or is_new:
-                region = self.aws.region or region_here() or ""
-                self._catalogue = catalogue_of(list_models(model_client(self.aws)), region)
-                self._read_at = self.clock.now()
-            return self._catalogue
+        region = self.aws.region or region_here() or ""
+
+        def listed(known: _Listed | None) -> _Listed:
+            is_good = known is not None and not known.catalogue.faults and not is_new
+            if known and is_good and self.clock.now() - known.read_at <= _FRESH_SECONDS:
+                return known
+            catalogue = catalogue_of(list_models(model_client(self.aws)), region)
+            return _Listed(catalogue, self.clock.now())
+
+        return self._listed.make(region, listed).catalogue
 
     def offered(self, model_id: str) -> OfferedModel:
         """Return a model as the service lists it, or as its id alone describes it."""
-        with self._lock:
-            known = self._catalogue
-        found = known.find(model_id) if known is not None else None
+        known = self._listed.get(self.aws.region or region_here() or "")
+        found = known.catalogue.find(model_id) if known is not None else None
         return found or named_model(model_id)
 
     def served(self, model_id: str, tab: str, *, converse: bool) -> ServedModel:
@@ -86,13 +95,9 @@ class ModelList:
             family = family_by_name(offered.family)
             if family.name != CONVERSE:
                 return ServedModel(model_id, family, base)
-        with self._lock:
-            known = self._served.get(model_id)
-        if known is None:
-            known = served_model(self.aws, model_id, self.clock)
-            with self._lock:
-                self._served[model_id] = known
-        return known
+        return self._served.make(
+            model_id, lambda known: known or served_model(self.aws, model_id, self.clock)
+        )
 
     def price(self, model: ServedModel) -> CallPrice:
         """Return the list prices of a call to a model."""
@@ -136,6 +141,7 @@ def described(models: ModelList, model: ServedModel, now: float) -> dict[str, An
         "way": "Converse" if by_converse else "InvokeModel",
         "note": model.note,
         "price": price_words(models.price(model)),
+        "files": taken_words(model.family, bare_model_id(model.base)),
         "parameters": [
             asdict(parameter)
             for parameter in parameters_of(model.family, bare_model_id(model.base))

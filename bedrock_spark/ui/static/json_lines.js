@@ -11,6 +11,12 @@ export async function postJson(path, value) {
   return read(await post(path, value));
 }
 
+/** Post the bytes of a file and return the decoded reply. Throws an Error with the server's sentence. */
+export async function postFile(path, file) {
+  const address = `${path}?${new URLSearchParams({ name: file.name })}`;
+  return read(await fetch(address, { method: "POST", headers: accept, body: file }));
+}
+
 /** Post a value as JSON and yield each line of the reply as it comes. */
 export async function* postForLines(path, value, signal) {
   const reply = await post(path, value, signal);
@@ -29,6 +35,12 @@ export async function* postForLines(path, value, signal) {
 }
 
 const accept = { Accept: "application/json" };
+
+/** End what was asked with an id, also if the page is being left. */
+export function postStop(id) {
+  const body = new URLSearchParams({ id });
+  fetch("/playground/stop", { method: "POST", headers: accept, body, keepalive: true }).catch(() => {});
+}
 
 function post(path, value, signal) {
   const headers = { ...accept, "Content-Type": "application/json" };

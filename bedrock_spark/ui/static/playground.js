@@ -1,6 +1,7 @@
 // The playground: a question, its parameters, and one or two models that are asked.
 
 import { getJson } from "./json_lines.js";
+import { Files } from "./playground_files.js";
 import { showFields, valuesOf } from "./playground_fields.js";
 import { Side } from "./playground_side.js";
 
@@ -8,7 +9,10 @@ const WAIT_MS = 250;
 const element = (id) => document.getElementById(id);
 const play = element("play");
 const fields = element("fields");
+const files = new Files(element("attach"), () => later());
 const form = {
+  files,
+  send: () => send(),
   tab: play.dataset.tab,
   question: () => element("question").value,
   fields: () => valuesOf(fields),
@@ -28,6 +32,7 @@ const shown = () => sides.filter((side) => side.isShown);
 
 function changedModel() {
   showFields(fields, shown());
+  files.describe(shown().map((side) => side.model?.files ?? "").filter(Boolean));
   later();
 }
 
@@ -41,7 +46,7 @@ function later() {
 async function prepare() {
   clearTimeout(timer);
   const number = ++prepared;
-  const chosen = shown();
+  const chosen = askable();
   const made = await Promise.all(chosen.map((side) => side.prepare()));
   const isReady = made.every((each) => each !== null);
   if (number !== prepared || !isAllowed) return isReady;
@@ -58,10 +63,18 @@ function costOf(side, made, isOneOfTwo) {
   return `${isOneOfTwo ? `${side.model.name}: ` : ""}${calls}: ${made.before}`;
 }
 
+/** The models that get something: without a question, those whose results of tools are written. */
+function askable() {
+  if (form.question().trim()) return shown();
+  const some = shown().filter((side) => side.isEdited || side.hasResults);
+  return some.length > 0 ? some : shown();
+}
+
 async function send(event) {
-  event.preventDefault();
+  event?.preventDefault();
   if (stopper !== null || !isAllowed) return;
-  if (!form.question().trim() && !shown().some((side) => side.isEdited)) {
+  const asked = askable();
+  if (!form.question().trim() && !asked.some((side) => side.isEdited || side.hasResults)) {
     element("question").focus();
     return;
   }
@@ -70,8 +83,11 @@ async function send(event) {
   setBusy(true);
   try {
     if (!(await prepare()) || current.signal.aborted) return;
-    await Promise.all(shown().map((side) => side.send(current.signal)));
-    if (form.tab === "chat" && !current.signal.aborted) element("question").value = "";
+    await Promise.all(asked.map((side) => side.send(current.signal)));
+    if (form.tab === "chat" && !current.signal.aborted) {
+      element("question").value = "";
+      files.clear();
+    }
   } finally {
     stopper = null;
     setBusy(false);
@@ -111,8 +127,10 @@ element("both").addEventListener("change", async (event) => {
 play.addEventListener("submit", send);
 play.addEventListener("input", later);
 element("stop").addEventListener("click", () => stopper?.abort());
+window.addEventListener("pagehide", () => stopper?.abort());
 element("fresh")?.addEventListener("click", () => {
   for (const side of sides) side.clear();
+  files.clear();
   later();
 });
 element("question").addEventListener("keydown", (event) => {

@@ -1,13 +1,14 @@
 // One of the two models: its choice, its request, its answers.
 
 import { make, saves } from "./elements.js";
-import { getJson, postForLines, postJson } from "./json_lines.js";
+import { getJson, postForLines, postJson, postStop } from "./json_lines.js";
+import { Results } from "./playground_results.js";
 import { Turn } from "./playground_turn.js";
 
 export class Side {
   /**
    * key: a or b; its parts stand in several places of the page
-   * form: has `tab`, `question()`, `texts()` and `fields()`
+   * form: has `tab`, `question()`, `texts()`, `fields()`, `files` and `send()`
    * changed: called when the model or its request is another one
    */
   constructor(key, form, changed) {
@@ -15,6 +16,8 @@ export class Side {
     this.form = form;
     this.changed = changed;
     this.turns = [];
+    // The last turn, whose answer calls tools, and the fields for their results; null if none does.
+    this.open = null;
     this.model = null;
     this.bodies = [];
     this.isEdited = false;
@@ -94,7 +97,18 @@ export class Side {
     return this.part("converse")?.checked ?? false;
   }
 
-  /** Return the question as the server reads it. */
+  /** Whether results of tools are written, which can be sent without a question. */
+  get hasResults() {
+    return this.open !== null && this.open.results.fields.some((field) => field.value.trim());
+  }
+
+  /** The turns that are sent. Throws an Error if results are missing. */
+  #turns() {
+    const results = this.open?.results.texts ?? null;
+    return results === null ? [...this.turns] : [...this.turns, { ...this.open.turn, results }];
+  }
+
+  /** Return the question as the server reads it. Throws an Error if results of tools are missing. */
   asked() {
     return {
       model: this.id,
@@ -102,7 +116,8 @@ export class Side {
       question: this.form.question(),
       converse: this.#converse,
       fields: this.form.fields(),
-      turns: [...this.turns],
+      turns: this.#turns(),
+      files: this.form.files.ids,
       body: this.isEdited ? this.part("body").value : null,
     };
   }
@@ -132,28 +147,44 @@ export class Side {
   async send(signal) {
     const texts = this.form.texts();
     const question = this.isEdited ? "The request as JSON" : this.form.question();
-    const turn = new Turn(question, texts);
+    const turn = new Turn(question || "The results of the tools", texts, [...this.form.files.list]);
     const log = this.part("log");
     if (this.form.tab !== "chat") log.replaceChildren();
     log.append(turn.element);
     log.setAttribute("aria-busy", "true");
     this.part("result").textContent = "";
     this.sent = this.asked();
+    const id = crypto.randomUUID();
+    signal.addEventListener("abort", () => postStop(id));
     await this.#try(async () => {
       const { model, tab, converse } = this.sent;
-      const request = { model, tab, converse, bodies: this.bodies };
+      const request = { model, tab, converse, bodies: this.bodies, id };
       for await (const event of postForLines("/playground/ask", request, signal)) turn.add(event);
     }, signal);
     if (signal.aborted) turn.stop();
     log.setAttribute("aria-busy", "false");
-    this.#note(turn, question, signal.aborted);
+    this.#note(turn, signal.aborted);
   }
 
-  #note(turn, question, isStopped) {
-    const isAnswered = turn.isWhole && turn.text.trim() && question.trim();
-    if (this.form.tab === "chat" && isAnswered && !this.isEdited) {
-      this.turns.push({ question, answer: turn.text });
+  /** Keep the turn, and those that it was sent after; offer to write the results of its calls. */
+  #keep(turn) {
+    const { question, turns, files } = this.sent;
+    const isSent = turns.length > this.turns.length;
+    this.open?.results.close(isSent);
+    this.open = null;
+    this.turns = turns;
+    const kept = { question, answer: turn.text, calls: turn.calls, results: [], files };
+    if (turn.calls.length > 0) {
+      const results = new Results(turn.calls, () => this.changed(), () => this.form.send());
+      turn.element.append(results.element);
+      this.open = { turn: kept, results };
+    } else if (turn.text.trim()) {
+      this.turns.push(kept);
     }
+  }
+
+  #note(turn, isStopped) {
+    if (this.form.tab === "chat" && turn.isWhole && !this.isEdited) this.#keep(turn);
     this.sums.calls += this.bodies.length;
     this.sums.dollars += turn.dollars;
     this.sums.isPriced &&= turn.isPriced;
@@ -167,6 +198,7 @@ export class Side {
   /** Forget the turns of the conversation. */
   clear() {
     this.turns = [];
+    this.open = null;
     this.part("log").replaceChildren();
     this.part("result").textContent = "";
   }

@@ -2,9 +2,16 @@
 
 import { bytesOf, make, saves } from "./elements.js";
 
+/** Return a file of a question: a small picture, or its name. */
+function sent(file) {
+  const caption = make("figcaption", {}, file.words);
+  const image = file.url ? make("img", { src: file.url, alt: file.words, className: "small" }) : null;
+  return make("figure", {}, image, caption);
+}
+
 export class Turn {
   /** question: what was asked; texts: the texts of embeddings, in the order of the calls. */
-  constructor(question, texts) {
+  constructor(question, texts, files = []) {
     this.texts = texts;
     this.text = "";
     this.dollars = 0;
@@ -12,6 +19,8 @@ export class Turn {
     this.isWhole = false;
     this.asked = make("p", { className: "asked" }, question);
     this.element = make("article", { className: "turn" }, this.asked);
+    for (const file of files) this.element.append(sent(file));
+    this.calls = [];
     this.part = null;
     this.kind = null;
     this.vectors = [];
@@ -116,6 +125,7 @@ export class Turn {
     this.isWhole = true;
     // If a model's reasoning had no end, the server sends the whole as text when it is over.
     this.text = event.text;
+    this.calls = event.calls;
     if (event.dollars === null) this.isPriced = false;
     else this.dollars += Number(event.dollars);
     const text = this.texts.length > 1 ? [this.texts[event.call]] : [];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import yaml
 from playwright.sync_api import Browser, Page, expect
 
 from bedrock_emulator import LocalBedrock
+from bedrock_emulator.answers.png import draw_png
 from bedrock_spark.check import check_config
 from tests.browser import PHONE, SCREEN
 from tests.e2e.ui.checks import Watched, check_as_it_is, check_page, open_page
@@ -22,6 +24,7 @@ from tests.emulator.test_openai_streaming import Stub, delta
 
 pytestmark = pytest.mark.long
 
+LAMP = base64.b64decode(draw_png("lamp", 64, 64))
 HOSTILE = "<script>alert(1)</script> & <img src=x onerror=alert(2)>"
 TOOLS = [{"name": "look_up", "input_schema": {"type": "object", "properties": {"id": {}}}}]
 FAULTS = {
@@ -29,10 +32,13 @@ FAULTS = {
     "custom_models": {"tickets": "amazon.nova-micro-v1:0:128k"},
 }
 ANSWERS = (
+    # The first that matches anything in the conversation counts.
+    {"match": "script", "text": f"You wrote {HOSTILE}"},
+    {"match": "What is on it", "text": "A lamp."},
+    {"match": "late since Monday", "text": "Order 17 is late."},
     {"match": "weigh", "thinks": 40, "text": "Both weigh the same: a kilogram."},
     {"match": "order 17", "tool": {"name": "look_up", "input": {"id": 17}}},
     {"match": "slowly", "delay_seconds": 20},
-    {"match": "script", "text": f"You wrote {HOSTILE}"},
 )
 
 
@@ -102,12 +108,33 @@ def test_a_chat_with_a_throughput(browser: Browser, address: str) -> None:
     ask(page, "Please look up order 17")
     assert "Calls the tool look_up" in answers(page)
     assert json.loads(page.locator("[data-side=a] .turn > div pre").inner_text()) == {"id": 17}
+    # The result goes back to the model, which answers; the conversation keeps the call.
+    page.get_by_label("Result of look_up, JSON or text").fill('{"state": "late since Monday"}')
+    expect(body).to_have_value(re.compile("toolResult"))
+    page.get_by_role("button", name="Send the results").click()
+    expect(page.locator("[data-side=a] .turn")).to_have_count(4)
+    expect(page.locator("[data-side=a] .turn").last).to_contain_text("Order 17 is late.")
+    expect(page.locator("#send")).to_be_enabled()
     picture(page, "playground-chat")
-    page.fill("[name=tools]", "")
+    page.set_input_files("#file", {"name": "lamp.png", "mimeType": "", "buffer": LAMP})
+    expect(page.locator("#attach li")).to_contain_text(f"lamp.png, 64 x 64, {len(LAMP)} bytes")
+    page.set_input_files("#file", {"name": "terms.txt", "mimeType": "", "buffer": b"Terms"})
+    problem = page.locator("[data-side=a] .problem")
+    expect(problem).to_contain_text("terms.txt: Nova takes documents by Converse only")
+    page.check("#a-converse")
+    expect(page.locator("[data-side=a] .facts").first).to_contain_text("asked by Converse")
+    ask(page, "What is on it?")
+    assert "A lamp." in answers(page)
+    image = page.locator("[data-side=a] .turn img")
+    assert image.evaluate("image => image.complete && image.naturalWidth") == 64
+    expect(page.locator("#attach li")).to_have_count(0)
     ask(page, HOSTILE)
     assert f"You wrote {HOSTILE}" in answers(page)
-    assert page.locator("[data-side=a] .log").locator("script, img").count() == 0
-    expect(page.locator("[data-side=a] .total")).to_have_text("In all: 4 calls, $0")
+    assert page.locator("[data-side=a] .log").locator("script").count() == 0
+    expect(page.locator("[data-side=a] .total")).to_have_text("In all: 6 calls, $0")
+    # The document in the wrong form was refused, as it should be.
+    assert {e.partition(":")[0] for e in watched.errors} == {"console", "status"}
+    watched.errors.clear()
     for width in (SCREEN, PHONE):
         page.set_viewport_size({"width": width, "height": 844})
         check_as_it_is(watched, width)

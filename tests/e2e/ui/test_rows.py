@@ -231,6 +231,28 @@ def test_answers_are_kept_where_the_config_keeps_them(local: LocalBedrock, tmp_p
     assert calls(local) == paid
 
 
+def test_a_config_that_is_closed_leaves_its_answers(local: LocalBedrock, tmp_path: Path) -> None:
+    """Five are opened, and four stay open: the first is asked again for nothing."""
+    folders = [tmp_path / str(n) for n in range(5)]
+    for folder in folders:
+        folder.mkdir()
+    page = Rows(write_config(folders[0], local), allow_calls=True)
+    page.text(rows="3")
+    *_, end = page.ask()
+    assert "3 answers of all configs of this page, 3 of them nowhere else" in words(end["html"])
+    paid = calls(local)
+    for folder in folders[1:]:
+        other = write_config(folder, local)
+        assert page.client.get("/rows", query_string={"config": other}).status_code == 200
+    assert "Ask 20 rows" in page.text()  # it was opened anew
+    assert "Ask 3 rows: nothing to pay" in page.text(rows="3")
+    page.ask()
+    assert calls(local) == paid
+    saved = page.client.get("/rows/answers.jsonl")
+    assert len(saved.text.splitlines()) == 3
+    assert "3 answers of all configs of this page, 0 of them nowhere else" in words(page.text())
+
+
 def test_what_is_paid_is_what_the_service_bills(local: LocalBedrock, tmp_path: Path) -> None:
     page = Rows(write_config(tmp_path, local), allow_calls=True)
     page.text(rows="6")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from bedrock_spark.aws.retry import (
     retry_reading,
     retry_throttled,
 )
+from bedrock_spark.clock import EndableClock
 from bedrock_spark.errors import (
     BedrockSparkError,
     InvokeRecordError,
@@ -67,13 +69,16 @@ KINDS = [
 
 
 class Failing:
-    """Raises an error `times` times, and then returns."""
+    """Raises an error `times` times, and then returns. then: is called by every call"""
 
-    def __init__(self, error: BaseException, times: int = 10**9) -> None:
-        self.error, self.times, self.calls = error, times, 0
+    def __init__(
+        self, error: BaseException, times: int = 10**9, then: Callable[[], None] = lambda: None
+    ) -> None:
+        self.error, self.times, self.calls, self.then = error, times, 0, then
 
     def __call__(self) -> str:
         self.calls += 1
+        self.then()
         if self.calls <= self.times:
             raise self.error
         return "done"
@@ -196,3 +201,14 @@ def test_the_retry_after_is_that_of_the_latest_reply(clock: FakeClock) -> None:
     retry_throttled(clock)(call)
     assert clock.waits[0] >= 20
     assert clock.waits[1] <= 2
+
+
+@pytest.mark.parametrize("error", [InvokeRetryableError("x"), InvokeThrottledError("x")])
+def test_a_wait_that_is_ended_raises_the_error_before_it(error: BedrockSparkError) -> None:
+    """And the call is not repeated: somebody has stopped it while it waited."""
+    end = threading.Event()
+    call = Failing(error, then=end.set)
+    with pytest.raises(type(error)) as raised:
+        retry_invoke(EndableClock(FakeClock(), end), 20)(call)
+    assert raised.value is error
+    assert call.calls == 1

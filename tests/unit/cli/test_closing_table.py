@@ -104,7 +104,7 @@ def test_rows_that_no_stage_has_reached_have_a_line() -> None:
 def test_a_part_of_the_cost_without_a_price_is_named() -> None:
     """The sum lacks it. Parts that cost nothing are left out."""
     cost = {"total": 0.5, "canary": 0.5, "fallback": 0.0}
-    report = report_of(10, {"ok": 10}, cost=cost, fallback_tokens={"input": 3})
+    report = report_of(10, {"ok": 10}, cost=cost, unpriced=["batch"])
     assert dict(closing_table(report))["cost"] == "$0.5000: $0.5000 canary, batch not known"
     report = report_of(10, {"ok": 10}, cost={"total": 0.0, "batch": 0.0})
     assert dict(closing_table(report))["cost"] == "$0.0000"
@@ -117,12 +117,25 @@ def test_a_reason_has_its_outcome_once() -> None:
     assert table["reason"] == "2 x refused: stop reason refusal (such as record R1)"
 
 
-def test_what_the_flex_tier_served_has_a_line() -> None:
-    """As a part of what the fallback used. Without flex, there is no line."""
-    tokens = {"input": 900, "output": 80, "flex_input": 700, "flex_output": 60}
-    table = dict(closing_table(report_of(2, {"ok": 2}, by_fallback=2, fallback_tokens=tokens)))
-    assert table["flex tier"] == "700 of 900 in, 60 of 80 out, of the fallback"
-    assert "flex tier" not in dict(closing_table(report_of(2, {"ok": 2})))
+def test_each_model_and_tier_of_the_fallback_has_a_line() -> None:
+    """If there are several. A price that is not known is not $0."""
+    uses = [
+        {"model_id": "m", "tier": "flex", "answers": 7, "cost_usd": 0.5},
+        {"model_id": "old", "tier": "standard", "answers": 1_200, "cost_usd": None},
+    ]
+    uses = [use | {"tokens": {"input": 700, "output": 60}} for use in uses]
+    cost = {"fallback": 0.5, "total": 0.5}
+    unpriced = ["1,200 answers of old"]
+    table = dict(
+        closing_table(
+            report_of(2, {"ok": 2}, 2, fallback_models=uses, cost=cost, unpriced=unpriced)
+        )
+    )
+    assert table["fallback by"] == "2 models and tiers"
+    assert table["  m, flex tier"] == "7 answers, 700 in, 60 out, $0.5000"
+    assert table["  old"] == "1,200 answers, 700 in, 60 out, price not known"
+    assert table["cost"] == "$0.5000: $0.5000 fallback, 1,200 answers of old not known"
+    assert "fallback by" not in dict(closing_table(report_of(2, {"ok": 2})))
 
 
 def test_kept_answers_have_a_line_with_what_they_save() -> None:

@@ -30,6 +30,8 @@ class Terminal(io.StringIO):
         ({"TERM_PROGRAM": "Apple_Terminal"}, None),
         ({"TERM_PROGRAM": "iTerm.app", "TMUX": "/tmp/tmux-0/default,1,0"}, None),
         ({"KITTY_WINDOW_ID": "1", "STY": "1.pts-0"}, None),
+        ({"LC_TERMINAL": "iTerm2", "TERM": "tmux-256color"}, None),
+        ({"LC_TERMINAL": "iTerm2", "TERM": "screen.xterm-256color"}, None),
         ({}, None),
     ],
 )
@@ -59,6 +61,7 @@ def test_kitty_gets_pieces(size: int) -> None:
     assert [bool(head) for head, _, _ in pieces] == [True] + [False] * (len(pieces) - 1)
     assert [more for _, more, _ in pieces] == ["1"] * (len(pieces) - 1) + ["0"]
     assert max(len(text) for _, _, text in pieces) <= 4096
+    assert all(len(text) % 4 == 0 for _, _, text in pieces[:-1])
     assert base64.b64decode("".join(text for _, _, text in pieces)) == data
 
 

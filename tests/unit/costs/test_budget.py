@@ -17,8 +17,9 @@ from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.budget import Budget, log_estimate, open_budget
+from bedrock_spark.costs.fallback_paid import fallback_paid
 from bedrock_spark.costs.tokens import Expected, Tokens
-from bedrock_spark.costs.used import canary_used, expected_of, fallback_used, flex_used
+from bedrock_spark.costs.used import canary_used, expected_of
 from bedrock_spark.errors import BudgetError, ConfigError
 from bedrock_spark.fanout import watch
 from bedrock_spark.prices import RunPrices
@@ -27,6 +28,7 @@ from bedrock_spark.run_folder.canary_results import Canary, add_try
 from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
 from bedrock_spark.run_folder.ledger import Job, KnownJobs
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.purchases import PurchaseNote
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
@@ -175,7 +177,9 @@ def test_a_part_of_a_shard_costs_its_share() -> None:
 
 def test_canary_and_fallback_count_as_spent() -> None:
     """The canary costs twice the batch price; the fallback has its own price."""
-    more = {"canary": Tokens(1000), "fallback": lambda: Tokens(2000)}
+    use = ModelUse("m", "standard", 1, {"input": 2_000})
+    paid = fallback_paid([[use]], PRICES, EXPECTED, manifest_of(shards_of(10)))
+    more = {"canary": Tokens(1000), "fallback": lambda: paid}
     assert budget_of(99, shards_of(10), **more).spent() == 2 + 4
 
 
@@ -288,22 +292,20 @@ def test_the_fallback_of_a_run_of_few_records_has_a_cost() -> None:
 
 
 def test_what_the_fallback_used_is_added_up() -> None:
-    """A shard without answers of the fallback has no counts; a count may be missing.
+    """A shard without answers of the fallback has no uses; a count may be missing.
 
     An answer that tells no tokens counts as a record of mean size.
     """
     manifest = manifest_of(shards_of(10, 30))
-    counts = [{}, {"input": 3, "output": 4}, {"input": 1, "images": 2}]
-    assert fallback_used(counts, EXPECTED, manifest) == Tokens(4, 4, 2)
-    more = fallback_used([*counts, {"uncounted": 5}], EXPECTED, manifest)
-    assert more == Tokens(4 + 5 * 2 * 1000, 4, 2)
-
-
-def test_the_part_of_the_flex_tier_is_added_up() -> None:
-    """Answers without tokens are not in it: they cost as at the default tier."""
-    counts = [{"input": 9, "flex_input": 3, "flex_output": 4}, {"uncounted": 2}, {"flex_input": 1}]
-    assert flex_used(counts) == Tokens(4, 4)
-    assert flex_used([{"flex_cache_read": 5, "cache_read": 7}]) == Tokens(cache_read=5)
+    one, two = (
+        ModelUse("m", "standard", 1, counts)
+        for counts in ({"input": 3, "output": 4}, {"input": 1, "images": 2})
+    )
+    none = ModelUse("m", "standard", 5, {"uncounted": 5})
+    assert fallback_paid([(), (one,), (two,)], PRICES, EXPECTED, manifest).tokens == Tokens(4, 4, 2)
+    more = fallback_paid([(one, none), (two,)], PRICES, EXPECTED, manifest)
+    assert more.tokens == Tokens(4 + 5 * 2 * 1000, 4, 2)
+    assert [part.use.answers for part in more.parts] == [7]
 
 
 def a_try(answered: int, tokens: int) -> Canary:
@@ -342,9 +344,9 @@ def test_what_the_fallback_used_counts_before_another_job(tmp_path: Path) -> Non
     run = Run("run-abcdefgh", config, LocalStorage(str(tmp_path)), AwsSettings())
     manifest, reads = manifest_of(shards_of(4)), list[int]()
 
-    def counts() -> Iterator[dict[str, int]]:
+    def counts() -> Iterator[tuple[ModelUse, ...]]:
         reads.append(1)
-        yield {"input": 5_000}
+        yield (ModelUse("m", "standard", 5, {"input": 5_000}),)
 
     budget = open_budget(run, manifest, manifest.shards, 0.0, fallback=counts())
     assert budget is not None

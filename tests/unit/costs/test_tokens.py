@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.config import RequestConfig, TokenPrices
+from bedrock_spark.costs.fallback_paid import FallbackPaid, fallback_paid
+from bedrock_spark.costs.spent import spent
 from bedrock_spark.costs.tokens import (
     Expected,
     Sample,
@@ -18,10 +20,11 @@ from bedrock_spark.costs.tokens import (
     expect,
     images_per_answer,
     max_answer_tokens,
-    spent,
     total,
 )
 from bedrock_spark.prices import RunPrices
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.model_use import ModelUse
 
 HAIKU = TokenPrices(input=Decimal("0.000125"), output=Decimal("0.000625"))
 BOTH = RunPrices(batch=HAIKU, fallback=TokenPrices(input=Decimal(1), output=Decimal(2)))
@@ -45,9 +48,16 @@ def test_a_sum_costs_what_its_parts_cost(a: int, b: int, c: int, d: int) -> None
     assert total([one, two]).cost(HAIKU) == one.cost(HAIKU) + two.cost(HAIKU)
 
 
+def paid(prices: RunPrices, tokens: Tokens) -> FallbackPaid:
+    """Return what answers of the fallback with these tokens cost."""
+    use = ModelUse("m", "standard", 1, vars(tokens))
+    manifest = RunManifest("r", 1, "a INT", (), ())
+    return fallback_paid([[use]], prices, Expected(0, 0, ""), manifest)
+
+
 def test_costs_are_split_into_parts() -> None:
     """The canary makes single calls, which cost twice the batch price; an image costs the same."""
-    costs = spent(BOTH, Tokens(8000), Tokens(1000, 1000), Tokens(8000))
+    costs = spent(BOTH, Tokens(8000), paid(BOTH, Tokens(1000, 1000)), Tokens(8000))
     assert costs.parts() == {
         "batch": Decimal("0.001"),
         "fallback": Decimal(3),
@@ -56,7 +66,9 @@ def test_costs_are_split_into_parts() -> None:
     }
     assert costs.total == Decimal("3.003")
     prices = RunPrices(image=Decimal("0.5"), model_unit_hour=Decimal(7))
-    with_images = spent(prices, Tokens(9, images=2), Tokens(images=4), Tokens(images=6), 3)
+    with_images = spent(
+        prices, Tokens(9, images=2), paid(prices, Tokens(images=4)), Tokens(images=6), 3
+    )
     assert [*with_images.parts().values()] == [1, 2, 3, 21]
     assert with_images.total == 27
 
@@ -77,16 +89,6 @@ def test_images_per_answer(body: dict[str, Any] | None, images: int) -> None:
     assert images_per_answer(asked) == images
 
 
-def test_what_the_flex_tier_answered_has_its_own_price() -> None:
-    """It is a part of what the fallback used. Without a flex price it costs as the rest."""
-    flex = TokenPrices(input=Decimal("0.5"), output=Decimal(1))
-    used = Tokens(), Tokens(1000, 1000), Tokens()
-    priced = RunPrices(fallback=BOTH.fallback, flex=flex)
-    assert spent(priced, *used, 0, Tokens(400, 500)).fallback == 3 - Decimal("0.2") - Decimal("0.5")
-    assert spent(BOTH, *used, 0, Tokens(400, 500)).fallback == 3
-    assert spent(RunPrices(flex=flex), *used, 0, Tokens(400)).fallback is None
-
-
 def test_tokens_of_a_cache_have_their_own_price() -> None:
     """They are a part of the input. Without such a price they cost as other input."""
     prices = TokenPrices(
@@ -103,9 +105,10 @@ def test_tokens_of_a_cache_have_their_own_price() -> None:
 
 def test_tokens_without_a_price_cost_nothing() -> None:
     """For example a fallback on provisioned throughput, which is paid by the hour."""
-    costs = spent(RunPrices(batch=HAIKU), Tokens(8000), Tokens(9, 9), Tokens())
+    prices = RunPrices(batch=HAIKU)
+    costs = spent(prices, Tokens(8000), paid(prices, Tokens(9, 9)), Tokens())
     assert (costs.fallback, costs.total) == (None, Decimal("0.001"))
-    assert spent(RunPrices(), Tokens(1), Tokens(1), Tokens(1)).total == 0
+    assert spent(RunPrices(), Tokens(1), paid(RunPrices(), Tokens(1)), Tokens(1)).total == 0
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.thinking import ThinkingConfig
+from bedrock_spark.config.tools import ToolConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import FAMILIES, family_by_name
-from bedrock_spark.families.turns import Turn
+from bedrock_spark.families.media_blocks import MediaBlocks
+from bedrock_spark.families.turns import ToolCall, Turn
 
 TURNS = (Turn("q1", "a1"), Turn("q2", "a2"))
 REQUEST = RequestConfig(prompt="q3", system="Be brief", max_tokens=9)
@@ -118,3 +121,160 @@ def test_a_turn_with_a_token_of_the_template_is_refused(name: str, token: str) -
     with pytest.raises(ConfigError, match="turn 2 of the conversation: holds") as caught:
         family_by_name(name).build(RequestConfig(prompt="q3"), "some.model", turns)
     assert "4711-secret" not in str(caught.value)
+
+
+CALLS = (ToolCall("look_up", "c1", '{"id":17}'), ToolCall("now", None, ""))
+CALLED = (
+    Turn("q1", "I look.", CALLS, ("late", '{"at": 5}')),
+    Turn("", "a2"),
+    Turn("q3", " ", (ToolCall("look_up", "c2", '{"id":18}'),), ("lost",)),
+)
+SCHEMA = {"type": "object", "properties": {}}
+WITH_TOOLS = REQUEST.model_copy(
+    update={"prompt": "q4", "tools": (ToolConfig(name="look_up", input_schema=SCHEMA),)}
+)
+CLAUDE_PARTS = [
+    {"role": "user", "content": "q1"},
+    {
+        "role": "assistant",
+        "content": [
+            {"type": "text", "text": "I look."},
+            {"type": "tool_use", "id": "c1", "name": "look_up", "input": {"id": 17}},
+            {"type": "tool_use", "id": "call_1_2", "name": "now", "input": {}},
+        ],
+    },
+    {
+        "role": "user",
+        "content": [
+            {"type": "tool_result", "tool_use_id": "c1", "content": "late"},
+            {"type": "tool_result", "tool_use_id": "call_1_2", "content": '{"at": 5}'},
+        ],
+    },
+    {"role": "assistant", "content": "a2"},
+    {"role": "user", "content": "q3"},
+    {
+        "role": "assistant",
+        "content": [{"type": "tool_use", "id": "c2", "name": "look_up", "input": {"id": 18}}],
+    },
+    {
+        "role": "user",
+        "content": [
+            {"type": "tool_result", "tool_use_id": "c2", "content": "lost"},
+            {"type": "text", "text": "q4"},
+        ],
+    },
+]
+
+
+def _of_converse(block: dict[str, Any]) -> dict[str, Any]:
+    """Return Claude's block as Converse has it (botocore: ToolUseBlock, ToolResultBlock)."""
+    if block["type"] == "tool_use":
+        use = {"toolUseId": block["id"], "name": block["name"], "input": block["input"]}
+        return {"toolUse": use}
+    if block["type"] == "tool_result":
+        content = [{"text": block["content"]}]
+        return {"toolResult": {"toolUseId": block["tool_use_id"], "content": content}}
+    return {"text": block["text"]}
+
+
+CONVERSE_PARTS = [
+    {
+        "role": message["role"],
+        "content": [{"text": message["content"]}]
+        if isinstance(message["content"], str)
+        else [_of_converse(block) for block in message["content"]],
+    }
+    for message in CLAUDE_PARTS
+]
+
+
+def _function(call_id: str, name: str, given: str) -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": given}}
+
+
+OPENAI_PARTS = [
+    {"role": "system", "content": "Be brief"},
+    {"role": "user", "content": "q1"},
+    {
+        "role": "assistant",
+        "content": "I look.",
+        "tool_calls": [
+            _function("c1", "look_up", '{"id":17}'),
+            _function("call_1_2", "now", "{}"),
+        ],
+    },
+    {"role": "tool", "tool_call_id": "c1", "content": "late"},
+    {"role": "tool", "tool_call_id": "call_1_2", "content": '{"at": 5}'},
+    {"role": "assistant", "content": "a2"},
+    {"role": "user", "content": "q3"},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [_function("c2", "look_up", '{"id":18}')],
+    },
+    {"role": "tool", "tool_call_id": "c2", "content": "lost"},
+    {"role": "user", "content": "q4"},
+]
+PARTS = {"anthropic": CLAUDE_PARTS, "nova": CONVERSE_PARTS, "converse": CONVERSE_PARTS}
+
+
+@pytest.mark.parametrize(
+    "name", [f.name for f in FAMILIES if f.put_tools is not None and f.chat_builder is not None]
+)
+def test_calls_of_tools_are_followed_by_their_results(name: str) -> None:
+    """For every family that takes tools. A question may have nothing but results."""
+    body = family_by_name(name).build(WITH_TOOLS, "some.model", CALLED)
+    assert body["messages"] == PARTS.get(name, OPENAI_PARTS)
+    alone = WITH_TOOLS.model_copy(update={"prompt": ""})
+    only = family_by_name(name).build(alone, "some.model", CALLED)["messages"]
+    assert "q4" not in str(only)
+    assert only[:-1] == body["messages"][: len(only) - 1]
+    assert "lost" in str(only[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "turns", "request_", "said"),
+    [
+        ("llama3", CALLED, REQUEST, "turn 1 of the conversation: has calls of tools, which models"),
+        ("nova", CALLED, REQUEST, "request.tools: earlier turns have calls of tools"),
+        ("nova", (Turn("q", "a", CALLS, ("x",)),), WITH_TOOLS, "turn 1.*2 calls of tools and 1"),
+        (
+            "converse",
+            (Turn("q", "a", (ToolCall("t", "c", "[4711]"),), ("x",)),),
+            WITH_TOOLS,
+            "the call of the tool t is no JSON object",
+        ),
+        ("qwen", (Turn("q", "a", images=("i",)),), REQUEST, "turn 1.*has images or documents"),
+    ],
+)
+def test_parts_that_cannot_be_sent_are_refused(
+    name: str, turns: tuple[Turn, ...], request_: RequestConfig, said: str
+) -> None:
+    """With what to do; nothing of the conversation is quoted."""
+    with pytest.raises(ConfigError, match=said) as raised:
+        family_by_name(name).build(request_, "some.model", turns)
+    assert "4711" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["anthropic", "nova", "converse"])
+def test_files_stay_in_the_question_that_had_them(name: str) -> None:
+    """And documents are numbered through the conversation: their names must differ."""
+    turns = (Turn("q1", "a1", images=("i1",), documents=("d1", "d2")),)
+    request = REQUEST.model_copy(update={"documents": ("d3",)})
+    first, _, last = family_by_name(name).build(request, "some.model", turns)["messages"]
+    blocks = [message["content"][0] for message in (first, last)]
+    assert all(isinstance(block, MediaBlocks) for block in blocks)
+    named = [(block.images, block.documents, block.number) for block in blocks]
+    assert named == [(("i1",), ("d1", "d2"), 1), ((), ("d3",), 3)]
+
+
+def test_a_budget_of_thinking_does_not_go_with_results() -> None:
+    """Claude would need the thinking before the call. With other turns, and adaptively, it goes."""
+    family, thinks = family_by_name("anthropic"), "anthropic.claude-haiku-4-5-20251001-v1:0"
+    request = WITH_TOOLS.model_copy(update={"thinking": ThinkingConfig(effort="low")})
+    with pytest.raises(ConfigError, match="leave thinking out while results are sent"):
+        family.build(request, thinks, CALLED)
+    answered = (*CALLED, Turn("q4", "a4"))
+    assert family.build(request, thinks, answered)["thinking"]["type"] == "enabled"
+    adaptive = family.build(request, "anthropic.claude-opus-4-6-v1", CALLED)
+    assert adaptive["thinking"] == {"type": "adaptive"}

@@ -85,7 +85,9 @@ def test_money_of_an_earlier_fallback_counts(tmp_path: Path) -> None:
     fallback = {"fallback": {"input": 1.0, "output": 1.0}, "batch": {"input": 1.0, "output": 1.0}}
     prices = PricesConfig.model_validate(fallback)
     fake.run = replace(fake.run, config=fake.run.config.model_copy(update={"prices": prices}))
-    report = report_json(run_id=RUN_ID, fallback_tokens={"input": 1000, "output": 2000})
+    use = {"model_id": "m", "tier": "standard", "answers": 3, "cost_usd": None}
+    use["tokens"] = {"input": 1000, "output": 2000}
+    report = report_json(run_id=RUN_ID, fallback_models=[use])
     fake.run.storage.write(layout.REPORT_FILE, json.dumps(report).encode())
     fake.restart()
     fake.advance()

@@ -36,7 +36,7 @@ def test_a_line_of_the_fallback_says_when_its_call_ended_and_how_long_it_took(
     line = answer_line("a", b'{"p":1}', b'{"t":1}', tier, note_of("m", 3_600.9, 0.3456))
     times.add(line * 3 + answer_line("b", b"{}", b"{}", None, note_of("m", 3_660, 31)))
     assert (times.minutes, times.latency) == ({"60": 3, "61": 1}, {"300": 3, "30000": 1})
-    expected = OutputRecord("a", b'{"t":1}', None, tier == "flex")
+    expected = OutputRecord("a", b'{"t":1}', None)
     assert list(read_lines(line)) == [expected]
 
 

@@ -69,7 +69,6 @@ def test_answers_are_read_together_and_errors_are_not() -> None:
     lines = [line_of("a", '"modelOutput":{"t":1}'), line_of("b", '"modelOutput":{"t":2}')]
     rare = [
         line_of("c", '"error":{"errorCode":500}'),
-        line_of("d", '"modelOutput":{},"serviceTier":"flex"'),
         line_of(7, '"modelOutput":{}'),
     ]
     data = b"\n".join([*rare, *lines])

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.outputs.lines import (
+    AnsweredLines,
     BadLine,
     OutputRecord,
     answer_line,
     read_lines,
+    read_many,
     replace_half_characters,
 )
 from bedrock_spark.outputs.output_manifest import OutputManifest, read_output_manifest
@@ -371,11 +373,18 @@ def test_a_job_without_output_writes_23_bytes() -> None:
     assert read_output_manifest(data) == OutputManifest(total=0)
 
 
-@pytest.mark.parametrize(("tier", "is_flex"), [("flex", True), ("default", False), (None, False)])
-def test_a_line_says_if_the_flex_tier_has_answered(tier: str | None, is_flex: bool) -> None:
-    """Other tiers have the price of the config. Lines of jobs have no tier."""
+@pytest.mark.parametrize("tier", ["flex", "priority", "units", "standard", None])
+def test_a_line_says_at_which_tier_it_was_paid(tier: str | None) -> None:
+    """The standard tier is not written. Lines of jobs have no tier that is believed."""
     line = answer_line("a", b'{"x":1}', b'{"t":1}', tier)
-    assert read_record(line) == OutputRecord("a", b'{"t":1}', None, is_flex)
-    assert (b"serviceTier" in line) is is_flex
+    assert read_record(line) == OutputRecord("a", b'{"t":1}', None)
+    assert (b"serviceTier" in line) is (tier not in ("standard", None))
     odd = b'{"recordId":"a","modelOutput":{"t":1},"serviceTier":{"type":"flex"}}'
-    assert read_record(odd) == OutputRecord("a", b'{"t":1}', None, False)
+    for data, expected in ((line, tier or "standard"), (odd, "standard")):
+        (many,) = read_many(data + b"\n", 1, has_notes=True)
+        (one,) = read_lines(data, has_notes=True)
+        assert isinstance(many, AnsweredLines)
+        assert isinstance(one, OutputRecord)
+        assert many.notes is not None
+        assert one.note is not None
+        assert many.notes[0].tier == one.note.tier == expected

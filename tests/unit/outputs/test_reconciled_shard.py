@@ -11,6 +11,7 @@ from msgspec import structs
 from bedrock_spark.outputs.findings import Finding
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
+from bedrock_spark.run_folder.model_use import ModelUse
 
 TEXTS = st.text(max_size=8)
 # msgspec decodes whole numbers of 64 bits; Python's have no limit.
@@ -41,6 +42,7 @@ REASONS = st.builds(
     count=NUMBERS,
     example=st.none() | TEXTS,
 )
+USES = st.builds(ModelUse, model_id=st.none() | TEXTS, tier=TEXTS, answers=NUMBERS, tokens=COUNTS)
 MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "unit": TEXTS,
     "rows": NUMBERS,
@@ -48,7 +50,7 @@ MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "served_by": COUNTS,
     "tokens": COUNTS,
     "manifest_tokens": COUNTS,
-    "fallback_tokens": COUNTS,
+    "fallback_models": tuples(USES),
     "kept_tokens": COUNTS,
     "jobs": tuples(JOBS),
     "lines": COUNTS,

@@ -14,6 +14,7 @@ from bedrock_spark.report import Ending, Failure, build_report, totals_of
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import make_config
@@ -61,7 +62,11 @@ def report_json(
             stop_reasons={"end_turn": 9_971, "max_tokens": 187, HOSTILE: 12},
             tokens={"input": 1_560_223, "output": 201_377, "cache_read": 51_201},
             manifest_tokens={"input": 1_560_001, "output": 201_003, "images": 0},
-            fallback_tokens={"input": 88_123, "output": 11_377, "flex_input": 7_001},
+            fallback_models=(
+                ModelUse("m", "standard", 380, {"input": 81_122, "output": 10_001}),
+                ModelUse("m", "flex", 189, {"input": 7_001, "output": 1_376}),
+                ModelUse(HOSTILE, "standard", 11, {"input": 1_001, "output": 77}),
+            ),
             unanswered=121,
             reasons=(
                 Reason("error", 400, f"Malformed input: {HOSTILE}", 171, "a1b2c3d4e5f60718"),
@@ -93,7 +98,9 @@ def report_json(
             "source": "none",
             "batch": {"input": "0.0005", "output": "0.0025"},
             "fallback": {"input": "0.001", "output": "0.005"},
+            "earlier": {HOSTILE: {"input": "0.002", "output": "0.007"}},
         },
+        fallback={"model_id": "m"},
         request={"prompt": "Secret prompt {{ body }}", "max_tokens": 64},
     )
     run = Run(

@@ -38,7 +38,7 @@ def test_what_has_no_price_is_said_beside_the_cost(tmp_path: Path) -> None:
     assert "not known" not in text_of(render(report))
     for name, words in (("batch", "Batch jobs"), ("fallback", "Fallback")):
         cost = {key: value for key, value in report["cost"].items() if key != name}
-        partly = {**report, "cost": cost}
+        partly = {**report, "cost": cost, "unpriced": [name]}
         assert f"{name} not known" in text_of(summary(partly))
         assert f", {name} not known" in text_of(render(partly))
         assert f"{words} not known" in text_of(render(partly))

@@ -21,9 +21,9 @@ def test_the_cost_before_is_a_range_up_to_the_longest_answer() -> None:
     before = cost_before(PRICE, body, family_by_name("nova"))
     assert before.most is not None
     assert before.least is not None
-    assert Decimal("0.01") < before.most < Decimal("0.0101")
+    assert Decimal("0.01") < before.most < Decimal("0.0102")
     assert before.least < Decimal("0.0001")
-    assert before.words.endswith(" to $0.0100")
+    assert before.words.endswith(" to $0.0101")
     assert (before + before).most == 2 * before.most
 
 
@@ -37,14 +37,26 @@ def test_an_answer_without_a_limit_has_no_highest_cost() -> None:
 def test_images_cost_by_the_piece() -> None:
     body = {"imageGenerationConfig": {"numberOfImages": 3}}
     before = cost_before(PRICE, body, family_by_name("amazon_images"))
-    assert before == CostBefore(Decimal("0.15"), Decimal("0.15"))
-    assert before.words == "$0.1500"
+    assert before == CostBefore(Decimal("0.15"), Decimal("0.15"), is_bound=False)
+    assert before.words == "about $0.1500; nothing bounds it"
+    body["imageGenerationConfig"] |= {"width": 512, "height": 512}
+    assert cost_before(PRICE, body, family_by_name("amazon_images")).words == "$0.1500"
+
+
+def test_what_nothing_bounds_is_about_the_most() -> None:
+    """Tools, for one. A sum is a bound only if each part is."""
+    limits = {"messages": [], "inferenceConfig": {"maxTokens": 1_000}}
+    tools = cost_before(PRICE, {**limits, "toolConfig": {}}, family_by_name("nova"))
+    assert tools.words == "about $0.0100; nothing bounds it"
+    plain = cost_before(PRICE, limits, family_by_name("nova"))
+    assert not (plain + tools).is_bound
+    assert (plain + plain).is_bound
 
 
 def test_an_embedding_has_no_output() -> None:
     before = cost_before(PRICE, {"inputText": "x" * 400}, family_by_name("titan_embeddings"))
     assert before.most is not None
-    assert before.most < Decimal("0.0003")
+    assert before.most < Decimal("0.0005")
 
 
 def test_a_price_that_is_not_known_is_never_zero() -> None:

@@ -88,7 +88,7 @@ def test_the_value_of_a_field(kind: Any, text: str, value: Any) -> None:
     [
         ("whole", "7.5", "Seed: is not a whole number"),
         ("number", "x", "Seed: is not a number"),
-        ("json", "{", "Seed: is not JSON"),
+        ("json", "{", "Seed: is not valid JSON"),
     ],
 )
 def test_a_wrong_value_names_its_field(kind: Any, text: str, message: str) -> None:

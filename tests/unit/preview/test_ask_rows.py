@@ -6,7 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, cast
 
@@ -15,15 +15,14 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedrock_spark.clock import EndableClock
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.errors import InvokeRefusedError
 from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import ModelCaller
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.preview.ask_rows import Asker, Question, RefusedModelError, ask_rows
-from bedrock_spark.preview.estimate import most_of
 from bedrock_spark.preview.values import AnsweredRow
-from bedrock_spark.prices import RunPrices
 from tests.unit.fakes import CLAUDE, FakeClock, make_config
 
 
@@ -106,14 +105,19 @@ PRICE = TokenPrices(input=Decimal("0.001"), output=Decimal("0.002"))
 
 @dataclass
 class FakeRuntime:
-    """Replies to every call of InvokeModel in turn; the last reply is that to all later calls."""
+    """Replies to every call of InvokeModel in turn; the last reply is that to all later calls.
+
+    then: is called before each reply
+    """
 
     replies: list[Any]
     calls: int = 0
+    then: Callable[[], None] = lambda: None
 
     def invoke_model(self, **_: Any) -> dict[str, Any]:
         reply = self.replies[min(self.calls, len(self.replies) - 1)]
         self.calls += 1
+        self.then()
         if isinstance(reply, Exception):
             raise reply
         return {
@@ -173,15 +177,6 @@ def test_each_row_has_its_own_time_for_repeated_calls(clock: FakeClock) -> None:
     begun = clock.now()
     assert asker_of(clock, BUSY).ask(b'{"messages":[]}').outcome == "error"
     assert 180 <= clock.now() - begun < 240
-
-
-def test_a_body_that_fills_a_prompt_cache_may_cost_the_higher_price() -> None:
-    price = TokenPrices(input=Decimal(1), output=Decimal(2), cache_write=Decimal("1.25"))
-    prices = RunPrices(canary=price)
-    block = {"role": "user", "content": [{"text": "{{ body }}"}, {"cachePoint": {}}]}
-    for body, dollars in (({"messages": [block]}, "1.25"), ({"messages": []}, "1")):
-        config = make_config(request={"body": body}, batch={"lint": "ignore"})
-        assert most_of(config, prices, 1_000, 0) == Decimal(dollars)
 
 
 def test_a_model_that_answers_nothing_ends_the_preview() -> None:
@@ -256,3 +251,19 @@ def test_a_refusal_hides_no_other_answer() -> None:
     with pytest.raises(RefusedModelError):
         ask_rows([cast(Asker, Refusing())], questions, 2, Decimal(9), note)
     assert found == [b"1"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "cost"), [(BUSY, Decimal()), (failed("InternalServerException", 500), None)]
+)
+def test_a_stop_ends_a_call_that_waits_to_be_repeated(
+    reply: Any, cost: Decimal | None, clock: FakeClock
+) -> None:
+    """Its row has the error of the last call, which may be billed or not."""
+    end = threading.Event()
+    asker = asker_of(clock, reply, COUNTED)
+    runtime = cast(FakeRuntime, asker.caller.client)
+    runtime.then = end.set
+    stopped = replace(asker, caller=replace(asker.caller, clock=EndableClock(clock, end)))
+    row = stopped.ask(b'{"messages":[]}')
+    assert (row.outcome, row.cost, runtime.calls) == ("error", cost, 1)

@@ -269,8 +269,8 @@ def test_prices_of_two_processes_at_once_are_all_kept(
 
     monkeypatch.setattr(storage, "read_version", read_and_lose)
     later = one.model_copy(update={"source": "later"})
-    assert record_prices(storage, lambda _: [two, later]) == (one, two)
-    find_again = find_among(read_prices(storage))
+    assert record_prices(storage, lambda _: [two, later]).models == (one, two)
+    find_again = find_among(read_prices(storage).models)
     assert (find_again("a.batch", None), find_again("a.flex", None)) == (one, two)
 
 

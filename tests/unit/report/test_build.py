@@ -28,6 +28,7 @@ from bedrock_spark.report.findings import purchase_findings
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.purchases import PurchaseNote
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
@@ -150,8 +151,8 @@ def test_the_cost_is_reported_if_there_are_prices(
 ) -> None:
     """Batch by the tokens of its jobs, the fallback by its answers, the canary by all its tries."""
     jobs = [replace(job_of(f"shard-{i}", "Completed"), tokens=(1_000_000, 80_000)) for i in (0, 1)]
-    fallback_tokens = {"input": 1_000, "output": 100}
-    units = [structs.replace(UNITS[0], fallback_tokens=fallback_tokens), *UNITS[1:]]
+    use = ModelUse(None, "standard", 7, {"input": 1_000, "output": 100})
+    units = [structs.replace(UNITS[0], fallback_models=(use,)), *UNITS[1:]]
     inputs = {"jobs": {j.job_name: j for j in jobs}, "units": units, "tries": (canary_try(),)}
     assert build(**inputs).cost is None
     batch = {"input": "0.000125", "output": 0.000625}

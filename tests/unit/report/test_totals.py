@@ -16,6 +16,7 @@ from bedrock_spark.report import Totals, build_report, totals_of, write_report
 from bedrock_spark.report.findings import unpublished_finding
 from bedrock_spark.report.totals import last_totals
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
@@ -32,7 +33,7 @@ UNITS = [
         reasons=(Reason("error", 429, "slow down", 1, "r1"),),
         other_reasons=2,
         stop_reasons={"end_turn": 2},
-        fallback_tokens={"input": 3, "output": 4, "uncounted": 1},
+        fallback_models=(ModelUse("m", "flex", 2, {"input": 3, "output": 4, "uncounted": 1}),),
         findings=(Finding("bad_line", "s0", "line 7"),),
     ),
     ReconciledShard(

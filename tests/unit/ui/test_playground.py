@@ -15,8 +15,10 @@ from bedrock_emulator.answers.png import draw_png
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.model_lists import Listing, ModelLists
 from bedrock_spark.check import check_config
+from bedrock_spark.errors import ConfigError
 from bedrock_spark.playground import asking
 from bedrock_spark.ui.play import models
+from bedrock_spark.ui.play.files import FileStore
 from bedrock_spark.ui.settings import Kind, Place
 from tests.unit.fakes import PROVISIONED, CannedHttp, FakeClock, aws_failure
 from tests.unit.playground.test_asking import stream
@@ -24,6 +26,7 @@ from tests.unit.playground.test_catalogue import foundation, provisioned
 from tests.unit.ui.conftest import ClientOf
 
 NOVA, EMBED = "amazon.nova-lite-v1:0", "amazon.titan-embed-text-v2:0"
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 CANVAS, TITAN = "amazon.nova-canvas-v1:0", "amazon.titan-text-express-v1"
 HOSTILE = "<script>alert(1)</script> {{ x }}"
 JSON = {"Accept": "application/json"}
@@ -168,7 +171,14 @@ def test_each_line_is_a_text_to_embed(client: FlaskClient) -> None:
         ({"fields": {"max_tokens": "many"}}, "Most tokens of the answer: is not a whole number"),
         ({"fields": {"temperature": "3"}}, "request.temperature"),
         ({"body": "{"}, "is not valid JSON (line 1)"),
-        ({"body": '{"a": NaN}'}, "is not valid JSON"),
+        ({"body": '{"a": NaN}'}, "has NaN, which is not JSON"),
+        ({"body": '{"a": 1e999}'}, "the request as JSON: has a number that is too large"),
+        ({"body": '{"a": "\\ud800"}'}, "has half a character"),
+        ({"body": f'{{"a": {"[" * 100_000}{"]" * 100_000}}}'}, "has more than 100 lists"),
+        ({"fields": {"tools": "[1e999]"}}, "Tools: has a number that is too large"),
+        ({"fields": {"tools": "[" * 9_999 + "]" * 9_999}}, "Tools: has more than 100 lists"),
+        ({"fields": {"tools": "[{"}}, "Tools: is not valid JSON (line 1)"),
+        ({"fields": {"temperature": "1e999"}}, "Temperature: is not a number"),
         ({"body": "[]"}, "must be an object"),
         ({"model": " "}, "choose a model"),
         ({"tab": "video"}, "no tab 'video'"),
@@ -181,6 +191,127 @@ def test_a_wrong_request_says_what_to_change(
     reply = client.post("/playground/request", json=asked(**values))
     assert reply.status_code == 400
     assert message in reply.json["error"]["message"]
+
+
+TOOLS = json.dumps([{"name": "look_up", "input_schema": {"type": "object", "properties": {}}}])
+CALL = {"name": "look_up", "id": "c1", "input": '{"id": 17}'}
+
+
+def test_results_of_tools_go_on_with_the_conversation(
+    client: FlaskClient, runtime: Any, canned: Callable[..., CannedHttp]
+) -> None:
+    """The answer says which tools it calls; the next request has each call with its result."""
+    use = {"toolUse": {"toolUseId": "c1", "name": "look_up"}}
+    chunks = (
+        {"contentBlockStart": {"start": use}},
+        {"contentBlockDelta": {"delta": {"toolUse": {"input": '{"id": 17}'}}}},
+        {"messageStop": {"stopReason": "tool_use"}},
+    )
+    canned(runtime, stream(*chunks))
+    assert lines_of(client, bodies=["{}"])[-1]["calls"] == [CALL]
+    turn = {"question": "Look up 17", "answer": "", "calls": [CALL], "results": ["late"]}
+    values = asked(question="", fields={"tools": TOOLS}, turns=[turn])
+    (body,) = post(client, "request", **values)["bodies"]
+    _, called, results = json.loads(body)["messages"]
+    assert called["content"][0]["toolUse"]["input"] == {"id": 17}
+    assert results["content"] == [
+        {"toolResult": {"toolUseId": "c1", "content": [{"text": "late"}]}}
+    ]
+    missing = post(client, "request", **{**values, "turns": [{**turn, "results": []}]})
+    assert "write a result for each call" in missing["error"]["message"]
+
+
+PNG = base64.b64decode(draw_png("x", 600, 400))
+
+
+def attach(client: FlaskClient, name: str, data: bytes) -> Any:
+    return client.post("/playground/file", query_string={"name": name}, data=data).json
+
+
+@pytest.mark.parametrize(("model", "converse"), [(NOVA, False), (NOVA, True), (HAIKU, False)])
+def test_a_picture_goes_with_its_question(
+    client: FlaskClient,
+    runtime: Any,
+    canned: Callable[..., CannedHttp],
+    model: str,
+    converse: bool,
+) -> None:
+    """The page shows a reference in place of its bytes, which are sent; its price is shown."""
+    file = attach(client, "C:\\fakepath\\lamp.png", PNG)
+    assert (file["words"], file["is_image"]) == (f"lamp.png, 64 x 43, {len(PNG):,} bytes", True)
+    values = asked(model=model, converse=converse)
+    made = post(client, "request", **values, files=[file["id"]])
+    assert made["before"] != post(client, "request", **values)["before"]
+    (body,) = made["bodies"]
+    picture, text = json.loads(body)["messages"][0]["content"]
+    assert f"file:{file['id']}" in json.dumps(picture)
+    assert text["text"] == "Hello"
+    http = canned(runtime, aws_failure("ValidationException", 400))
+    sent = {"model": model, "tab": "chat", "bodies": [body], "converse": converse}
+    client.post("/playground/ask", json=sent)
+    blocks = json.loads(http.sent[0].body)["messages"][0]["content"]
+    source = (blocks[0].get("image") or blocks[0])["source"]
+    assert base64.b64decode(source.get("bytes") or source["data"]) == PNG
+    turn = {"question": "Look", "answer": "A lamp", "files": [file["id"]]}
+    later = post(client, "request", **values, turns=[turn])["bodies"][0]
+    assert json.loads(later)["messages"][0]["content"][0] == picture
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "values", "said"),
+    [
+        ("a.png", b"no picture", {}, "a.png: is no image or document"),
+        ("a.txt", b"words", {}, "a.txt: Nova takes documents by Converse only: tick"),
+        ("a.png", PNG, {"model": "meta.llama3-8b-instruct-v1:0"}, "a.png: this model takes no"),
+        ("a.png", PNG, {"model": "us.meta.llama4-scout-17b-instruct-v1:0"}, "by Converse only"),
+        ("a.png", PNG, {"model": "amazon.nova-micro-v1:0"}, "a.png: this model takes no pictures"),
+        ("a.png", PNG + b"x" * 4_000_000, {"converse": True}, "a.png: holds an image of 4,0"),
+        ("a.png", PNG + b"x" * 19_000_000, {}, "makes a body of more than 25,000,000 bytes"),
+        ("", b"x", {}, "the value 'name' is missing"),
+    ],
+)
+def test_a_file_that_cannot_be_sent_is_named(
+    client: FlaskClient, name: str, data: bytes, values: dict[str, Any], said: str
+) -> None:
+    """With the reason, before anything is paid for."""
+    file = attach(client, name, data)
+    made = post(client, "request", **asked(files=[file["id"]], **values)) if "id" in file else file
+    assert said in made["error"]["message"]
+
+
+def test_documents_have_a_price_that_is_not_known(client: FlaskClient) -> None:
+    file = attach(client, "terms.md", b"# Terms")
+    values = asked(files=[file["id"]], converse=True)
+    made = post(client, "request", **values)
+    (body,) = made["bodies"]
+    document = json.loads(body)["messages"][0]["content"][0]["document"]
+    assert (document["format"], document["name"]) == ("md", "document 1")
+    assert "without its document, whose tokens are not known before" in made["before"]
+    config = yaml.safe_load(post(client, "config", **values)["text"])
+    assert config["request"]["documents"] == ["document"]
+    unknown = post(client, "request", **asked(files=["0" * 32]))
+    assert "no longer in the memory" in unknown["error"]["message"]
+    query = {"tab": "chat", "model": NOVA}
+    words = client.get("/playground/model", query_string=query).json["files"]
+    assert words == "Pictures: png, jpeg, gif, webp. Documents: by Converse only. 19 MB in all"
+
+
+def test_the_oldest_files_make_room() -> None:
+    """Those of the last questions stay."""
+    store = FileStore(most=25)
+    ids = [store.add(f"{n}.txt", b"ten bytes.").id for n in range(3)]
+    assert [*store.find(ids[1:])] == ids[1:]
+    with pytest.raises(ConfigError, match="attach it again"):
+        store.find(ids[:1])
+    large = store.add("large.txt", b"x" * 99).id
+    assert [*store.find([large])] == [large]
+
+
+@pytest.mark.parametrize("path", ["request", "ask", "config"])
+def test_a_request_of_any_depth_is_no_error_of_the_server(client: FlaskClient, path: str) -> None:
+    deep = f'{{"model": "{NOVA}", "tab": "chat", "x": {"[" * 100_000}{"]" * 100_000}}}'
+    reply = client.post(f"/playground/{path}", data=deep)
+    assert (reply.status_code, "cannot be read" in reply.json["error"]["message"]) == (400, True)
 
 
 def test_nothing_is_called_without_the_option(client_of: ClientOf) -> None:
@@ -263,6 +394,25 @@ def test_a_closed_answer_ends_its_call(
     reply = client.post("/playground/ask", json=values, buffered=False)
     assert json.loads(next(iter(reply.response)))["text"] == "one"
     reply.close()
+    assert len(http.sent) == 1
+
+
+def test_stop_ends_a_call_that_waits_to_be_repeated(
+    client: FlaskClient, runtime: Any, canned: Callable[..., CannedHttp]
+) -> None:
+    """At once: it is not asked again, and so not paid for. No other question is asked."""
+    http = canned(runtime, aws_failure("ThrottlingException", 429))
+
+    def stop(**_: Any) -> None:
+        assert client.post("/playground/stop", data={"id": "one"}).json == {"stopped": True}
+
+    runtime.meta.events.register("before-send", stop)
+    (failed,) = lines_of(client, tab="text", bodies=["{}", "{}"], id="one")
+    assert (failed["kind"], failed["billed"]) == ("failed", False)
+    runtime.meta.events.unregister("before-send", stop)
+    # A stop that is faster than what it stops holds, too.
+    client.post("/playground/stop", data={"id": "two"})
+    assert lines_of(client, bodies=["{}"], id="two") == []
     assert len(http.sent) == 1
 
 

@@ -13,6 +13,7 @@ from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.model_use import total_tokens
 from bedrock_spark.spark.result_schema import refuse_clashes
 from bedrock_spark.storage import LocalStorage
 from tests.unit.collect_shard import LINES_KEY, SHARD, collect_shard
@@ -76,7 +77,7 @@ def test_a_record_with_invalid_answers_is_asked_again_up_to_retries_times(
     assert reconciled.again_records == len(expected)
     assert reconciled.outcomes["invalid"] == 2
     assert rows["b"]["served_by"] == "fallback"
-    assert reconciled.fallback_tokens == {"input": 0, "output": 2}
+    assert total_tokens(reconciled.fallback_models) == {"input": 0, "output": 2}
     stored = read_reconciled(LocalStorage(str(tmp_path)), SHARD)
     assert stored.fallback_files == (FALLBACK_KEY,)
 
@@ -93,7 +94,7 @@ def test_superseded_answers_of_the_fallback_count_in_fallback_tokens(tmp_path: P
     reconciled, _, _ = collected(tmp_path, files, 3, "abc")
     assert reconciled.outcomes["ok"] == 3
     assert reconciled.tokens["output"] == 3 * 2
-    assert reconciled.fallback_tokens["output"] == 4 * 2
+    assert total_tokens(reconciled.fallback_models)["output"] == 4 * 2
 
 
 def test_answers_of_the_fallback_that_tell_no_tokens_are_counted(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_answers_of_the_fallback_that_tell_no_tokens_are_counted(tmp_path: Path)
         FALLBACK_KEY.replace("/1.", "/2."): line,
     }
     reconciled, _, _ = collected(tmp_path, files, 3, "ab")
-    assert reconciled.fallback_tokens == {"input": 0, "output": 2, "uncounted": 2}
+    assert total_tokens(reconciled.fallback_models) == {"input": 0, "output": 2, "uncounted": 2}
 
 
 def test_a_valid_answer_wins_over_an_invalid_one(tmp_path: Path) -> None:

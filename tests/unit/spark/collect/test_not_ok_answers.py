@@ -20,6 +20,7 @@ from bedrock_spark.outputs.reconciled_shard import read_reconciled
 from bedrock_spark.outputs.record_outcome import BATCH, Origin
 from bedrock_spark.report.values import OUTCOMES
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.model_use import total_tokens
 from bedrock_spark.run_folder.report_file import WAITING
 from bedrock_spark.storage import LocalStorage
 from tests.unit.collect_shard import LINES_KEY, SHARD, collect_shard
@@ -94,7 +95,8 @@ def test_the_run_folder_holds_what_is_asked_again_and_how(tmp_path: Path) -> Non
     assert stored.unanswered_ids == ("a", "b", "e")
     assert stored.again_ids == ("a", "b")
     assert stored.limits == {"a": 200, "b": 400}
-    assert reconciled.fallback_tokens["output"] == 4 * 5, "also of answers that do not count"
+    used = total_tokens(reconciled.fallback_models)
+    assert used["output"] == 4 * 5, "also of answers that do not count"
 
 
 def test_the_longest_of_the_answers_that_were_cut_off_counts(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_results_do_not_depend_on_what_stays_in_memory(
             patch.setattr(spilling, "IN_MEMORY", in_memory)
             folder = str(tmp_path_factory.mktemp("run"))
             shard, rows = collect_shard(folder, "abccd", files, again=again)
-        collected.append((shard.outcomes, shard.fallback_tokens, shard.reasons, rows))
+        collected.append((shard.outcomes, shard.fallback_models, shard.reasons, rows))
     assert collected[0] == collected[1]
     assert len(collected[0][3]) == 5
 

@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 
 from bedrock_spark.answers.digest import Asking, request_digest
 from bedrock_spark.config import TokenPrices
-from bedrock_spark.costs.tokens import Tokens, spent
+from bedrock_spark.costs.fallback_paid import cost_of
+from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import InvokeRecordError
 from bedrock_spark.outputs.fallback_times import note_of
 from bedrock_spark.outputs.lines import answer_line, error_line
 from bedrock_spark.outputs.outcomes import REJECTED
-from bedrock_spark.prices import RunPrices
+from bedrock_spark.prices import NamedFallback, RunPrices
+from bedrock_spark.prices.call_prices import EarlierPrices
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.spark.collect.provenance import NOT_KNOWN, Provenance
@@ -38,6 +40,7 @@ PRICES = RunPrices(
     fallback=TokenPrices(input=Decimal(2), output=Decimal(10)),
     flex=TokenPrices(input=Decimal(1), output=Decimal(6)),
 )
+EARLIER = NamedFallback(model_id="m", fallback=PRICES.batch)
 RUN = Provenance("run-7", "home-model", PRICES)
 COLUMNS = ("run_id", "model_id", "answered_at", "cost_usd")
 
@@ -109,6 +112,35 @@ def test_an_answer_of_the_fallback_has_the_model_and_the_time_of_its_call(tmp_pa
         ("run-7", "big-model", ENDED_AT, pytest.approx(1.6)),
         ("run-7", "other-model", ENDED_AT, pytest.approx(3.0)),
     ]
+
+
+def test_each_row_costs_what_the_model_and_the_tier_of_its_answer_cost(tmp_path: Path) -> None:
+    """Also if one file has answers of several: 1,000 tokens in, 100 out. Not known is null."""
+    old = NamedFallback(
+        model_id="old-model",
+        fallback=TokenPrices(input=Decimal(3), output=Decimal(0)),
+        flex=TokenPrices(input=Decimal("0.5"), output=Decimal(0)),
+    )
+    earlier = EarlierPrices({"old-model": old})
+    run = replace(RUN, prices=replace(PRICES, fallback_model="big-model", earlier=earlier))
+    calls = {
+        "a": ("big-model", None, 3.0),
+        "b": ("big-model", "flex", 1.6),
+        "c": ("old-model", None, 3.0),
+        "d": ("old-model", "flex", 0.5),
+        "e": ("unheard-of", None, None),
+        "f": ("big-model", "units", None),
+        "g": ("old-model", "priority", 3.0),
+    }
+    lines = b"".join(online(i, tier, model=model) for i, (model, tier, _) in calls.items())
+    ids = "".join(calls)
+    found = provenance_of(tmp_path, ids + "a", {FALLBACK_KEY: lines}, run)
+    costs = [None if c[2] is None else pytest.approx(c[2]) for c in calls.values()]
+    assert [row[3] for row in found] == [pytest.approx(1.5), *costs[1:], pytest.approx(1.5)]
+    reconciled, _ = collect_shard(str(tmp_path), ids, {}, [job()], provenance=run)
+    used = {(use.model_id, use.tier): use.answers for use in reconciled.fallback_models}
+    assert used == {(model, tier or "standard"): 1 for model, tier, _ in calls.values()}
+    assert {use.tokens["input"] for use in reconciled.fallback_models} == {1_000}
 
 
 def test_a_note_in_a_line_of_a_batch_job_is_none_of_ours(tmp_path: Path) -> None:
@@ -253,8 +285,7 @@ def test_an_answer_of_the_flex_tier_without_a_price_costs_as_in_the_report(tmp_p
     run = replace(RUN, prices=replace(PRICES, flex=None))
     ((*_, cost),) = provenance_of(tmp_path, "a", {FALLBACK_KEY: online("a", "flex")}, run)
     assert cost == pytest.approx(3.0)
-    used = Tokens(1_000, 100)
-    total = spent(run.prices, Tokens(), used, Tokens(), flex=used).fallback
+    total = cost_of(Tokens(1_000, 100), run.prices.of_call("big-model", "flex"))
     assert total is not None
     assert cost == pytest.approx(float(total))
 
@@ -286,9 +317,13 @@ def test_the_sum_over_rows_is_what_the_answers_cost(
         if side == "batch":
             lines[LINES_KEY] += line(record_id, body)
         else:
-            note = note_of("m", ENDED, 1)
+            note, tier = note_of("m", ENDED, 1), "flex" if side == "flex" else None
             lines[FALLBACK_KEY] += answer_line(
-                record_id, b"{}", json.dumps(body).encode(), side, note
+                record_id,
+                b"{}",
+                json.dumps(body).encode(),
+                tier,
+                note,
             )
         if record_id in ids:
             price = getattr(PRICES, side)
@@ -317,6 +352,8 @@ def test_what_results_depend_on_is_the_same_text_in_every_process() -> None:
         replace(RUN, model_id=None),
         *(replace(RUN, prices=replace(PRICES, **{n: None})) for n in ("batch", "fallback", "flex")),
         replace(RUN, prices=replace(PRICES, image=Decimal(1))),
+        replace(RUN, prices=replace(PRICES, fallback_model="m")),
+        replace(RUN, prices=replace(PRICES, earlier=EarlierPrices({"m": EARLIER}))),
         replace(RUN, asking=Asking("Converse")),
         replace(RUN, asking=Asking(schema={"type": "object"})),
     ]

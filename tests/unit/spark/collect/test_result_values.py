@@ -14,6 +14,7 @@ import pytest
 from bedrock_emulator.answers.png import draw_png
 from bedrock_spark.outputs.images import by_record, format_of
 from bedrock_spark.outputs.lines import answer_line
+from bedrock_spark.run_folder.model_use import ModelUse, total_tokens
 from tests.unit.collect_shard import JOB_FOLDER, LINES_KEY, SHARD, collect_shard
 
 PNG = base64.b64decode(draw_png("seed", 2, 2))
@@ -157,7 +158,7 @@ def test_tokens_of_reasoning_and_cache_are_columns_and_sums(tmp_path: Path) -> N
     ]
     parts = {"reasoning": 10, "cache_read": 20, "cache_write": 4}
     assert reconciled.tokens == {"input": 30, "output": 18, **parts}
-    assert reconciled.fallback_tokens == {"input": 26, "output": 18, **parts}
+    assert total_tokens(reconciled.fallback_models) == {"input": 26, "output": 18, **parts}
 
 
 def test_tokens_of_the_flex_tier_are_counted_apart(tmp_path: Path) -> None:
@@ -167,19 +168,16 @@ def test_tokens_of_the_flex_tier_are_counted_apart(tmp_path: Path) -> None:
     answer = json.dumps(output).encode()
     flex = answer_line("a", b"{}", answer, "flex")
     files = {
-        f"fallback/{SHARD}/1.jsonl.out": flex + answer_line("b", b"{}", answer, "default"),
+        f"fallback/{SHARD}/1.jsonl.out": flex + answer_line("b", b"{}", answer, "standard"),
         f"fallback/{SHARD}/2.jsonl.out": flex + answer_line("c", b"{}", answer),
     }
     reconciled, rows = collect_shard(str(tmp_path), "abc", files)
     assert [row["outcome"] for row in rows] == ["ok"] * 3
-    assert reconciled.fallback_tokens == {
-        "input": 4 * 107,
-        "output": 80,
-        "cache_read": 28,
-        "flex_input": 2 * 107,
-        "flex_output": 40,
-        "flex_cache_read": 14,
-    }
+    used = {"input": 2 * 107, "output": 40, "cache_read": 14}
+    assert reconciled.fallback_models == (
+        ModelUse(None, "flex", 2, used),
+        ModelUse(None, "standard", 2, used),
+    )
 
 
 def test_a_run_without_reasoning_and_cache_has_no_sums_of_them(tmp_path: Path) -> None:
@@ -187,4 +185,4 @@ def test_a_run_without_reasoning_and_cache_has_no_sums_of_them(tmp_path: Path) -
     answer = {"content": [{"type": "text", "text": "x"}], "usage": {"input_tokens": 4}}
     reconciled, _ = collect_shard(str(tmp_path), "a", {LINES_KEY: lines(a=answer)})
     assert reconciled.tokens == {"input": 4, "output": 0}
-    assert reconciled.fallback_tokens == {"input": 0, "output": 0}
+    assert reconciled.fallback_models == ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.monitoring.samples import samples_of_progress
 from bedrock_spark.progress import CallCounts, Progress
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.screen import ProgressLines
 from bedrock_spark.spark.fallback.round_progress import RoundProgress
@@ -99,10 +99,12 @@ def test_the_cost_is_that_of_the_run_so_far(tmp_path: Path, clock: FakeClock) ->
     fallback = {"model_id": "m"}
     manifest = RunManifest("r", 50, "a INT", (Shard("s", 50, 5_000, "0"),), ())
     run = open_run(make_config(str(tmp_path), prices=PRICES, fallback=fallback), clock)
-    earlier = [json.loads('{"input": 1000, "output": 500, "flex_input": 1000, "flex_output": 500}')]
+    earlier = [[ModelUse("m", "flex", 3, {"input": 1000, "output": 500})]]
     cost = cost_with_fallback(run, manifest, clock, {}, earlier)
     assert cost(Tokens(), Tokens()) == Decimal(1)
     assert cost(Tokens(1_000, 500), Tokens()) == Decimal(3)
     assert cost(Tokens(1_000, 500), Tokens(1_000, 500)) == Decimal(2)
+    foreign = [*earlier, [ModelUse("earlier-model", "standard", 3, {"input": 1})]]
+    assert cost_with_fallback(run, manifest, clock, {}, foreign)(Tokens(), Tokens()) is None
     unpriced = open_run(make_config(str(tmp_path), fallback=fallback), clock)
     assert cost_with_fallback(unpriced, manifest, clock, {}, [])(Tokens(1), Tokens()) is None

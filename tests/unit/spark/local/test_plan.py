@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.spark.local import connectors
-from bedrock_spark.spark.local.one_machine import one_machine_settings
+from bedrock_spark.spark.local.one_machine import one_machine_settings, own_java_options
 from bedrock_spark.spark.local.plan import SessionPlan, plan_session
 from tests.sources_doc import LAKEHOUSE, packages_for
 from tests.unit.fakes import config_values
@@ -52,6 +55,10 @@ def plan(
         folder=tmp_path,
         java_options=("-Dx=1",),
     )
+
+
+def java_of(settings: Mapping[str, str]) -> list[str]:
+    return settings["spark.driver.defaultJavaOptions"].split()
 
 
 def packages(planned: SessionPlan) -> list[str]:
@@ -115,31 +122,48 @@ def test_one_machine_gets_settings_for_its_cores(
     names = set(one_machine_settings(None)) & set(settings)
     if partitions is None:
         assert not names
-        assert "GC" not in settings["spark.driver.defaultJavaOptions"]
+        assert not set(own_java_options(())) & set(java_of(settings))
         return
     assert names == set(one_machine_settings(None))
     assert settings["spark.sql.files.minPartitionNum"] == str(partitions)
     checksum = settings["spark.sql.shuffle.orderIndependentChecksum.enabled"]
     assert (checksum, settings["spark.stage.maxConsecutiveAttempts"]) == ("false", "1")
-    assert "-XX:+UseParallelGC" in settings["spark.driver.defaultJavaOptions"].split()
+    assert set(own_java_options(())) <= set(java_of(settings))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variables"),
+    ("arguments", "variables", "left"),
     [
-        ("--conf spark.driver.defaultJavaOptions=-XX:+UseZGC pyspark-shell", {}),
-        ("--driver-java-options '-Da=1 -XX:+UseG1GC' pyspark-shell", {}),
-        ("pyspark-shell", {"JAVA_TOOL_OPTIONS": "-XX:+UseSerialGC"}),
+        ("--conf spark.driver.defaultJavaOptions=-XX:+UseZGC pyspark-shell", {}, "Tier4"),
+        ("--driver-java-options '-Da=1 -XX:+UseG1GC' pyspark-shell", {}, "Tier4"),
+        ("pyspark-shell", {"JAVA_TOOL_OPTIONS": "-XX:+UseSerialGC"}, "Tier4"),
+        ("--driver-java-options -XX:TieredStopAtLevel=1 pyspark-shell", {}, "GC"),
+        ("pyspark-shell", {"JAVA_TOOL_OPTIONS": "-XX:-TieredCompilation"}, "GC"),
+        ("pyspark-shell", {"JDK_JAVA_OPTIONS": "-XX:Tier4InvocationThreshold=9"}, "GC"),
+        ("pyspark-shell", {"SPARK_SUBMIT_OPTS": "-Xint"}, "GC"),
+        ("--driver-java-options '-XX:CompileThresholdScaling=2 -XX:+UseZGC' pyspark-shell", {}, ""),
     ],
 )
-def test_a_garbage_collector_that_the_user_chose_stays(
-    tmp_path: Path, arguments: str, variables: dict[str, str]
+def test_a_collector_and_a_compiler_that_the_user_chose_stay(
+    tmp_path: Path, arguments: str, variables: dict[str, str], left: str
 ) -> None:
-    """With two of them, Java does not start."""
+    """With two collectors, Java does not start. Of the other kind, our options are added."""
     planned = plan(tmp_path, LOCAL_SOURCE, arguments=arguments, **variables)
-    options = planned.settings["spark.driver.defaultJavaOptions"]
-    assert "ParallelGC" not in options
-    assert "GCOverheadLimit" not in options
+    added = set(own_java_options(())) & set(java_of(planned.settings))
+    assert added == {option for option in own_java_options(()) if left and left in option}
+
+
+def test_java_starts_with_our_options() -> None:
+    """Java does not start with an option that it does not know."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        pytest.skip("needs Java")
+    started = subprocess.run(
+        [java, *own_java_options(()), "-version"], capture_output=True, text=True, check=False
+    )
+    assert started.returncode == 0, started.stderr
+    assert "warning" not in started.stderr.lower()
 
 
 @pytest.mark.parametrize(("attempts", "has_checksum"), [("1", False), ("4", True)])
