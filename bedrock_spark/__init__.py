@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bedrock_spark.planning import Plan, plan
     from bedrock_spark.progress import Progress
     from bedrock_spark.report import Report
-    from bedrock_spark.whole_run import ask, run
+    from bedrock_spark.whole_run import ask, ask_config, run
 
 __all__ = [
     "BedrockSparkError",
@@ -45,6 +45,7 @@ __all__ = [
     "RowsWarning",
     "__version__",
     "ask",
+    "ask_config",
     "compare",
     "load_config",
     "open_results",
@@ -66,6 +67,7 @@ _MODULES = {
     "Report": "report",
     "RowsWarning": "errors",
     "ask": "whole_run",
+    "ask_config": "whole_run",
     "compare": "comparing",
     "load_config": "config_file",
     "open_results": "browse",

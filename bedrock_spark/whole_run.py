@@ -105,6 +105,7 @@ def ask(
     preview: int | None = None,
     config: Mapping[str, Any] | None = None,
     observe: Observer | bool | None = True,
+    plan: Plan | str | None = None,
 ) -> DataFrame:
     """Ask a model one question per row of a DataFrame; return the rows with their answers.
 
@@ -122,10 +123,53 @@ def ask(
         beside the run
     preview: ask this number of rows only, one by one, and return them; nothing is written
     config: further sections of a config, such as {"results": {"prefix": "llm_"}}
-    observe: as of `run`
+    observe, plan: as of `run`; the plan is one of the config that `ask_config` returns
 
     Rows that batch jobs leave, and tables of fewer than 100 rows, are asked one by one.
     Raises a BedrockSparkError; warns (RowsWarning) as `run` does.
+    """
+    checked = ask_config(
+        prompt,
+        model=model,
+        role=role,
+        run_uri=run_uri,
+        columns=columns,
+        key=key,
+        max_cost=max_cost,
+        max_tokens=max_tokens,
+        region=region,
+        config=config,
+    )
+    if preview is not None and plan is not None:
+        raise ConfigError("plan: is of a whole run; leave out preview, or the plan")
+    if preview is not None and preview < 1:
+        raise ConfigError(f"preview = {preview}: must be at least 1")
+    spark, frame = _spark_frame(df, checked)
+    if preview is None:
+        return run(spark, frame, checked, observe, plan)
+    limit = checked.budget.max_cost_usd
+    options = PreviewOptions(rows=preview, max_cost=MAX_COST if limit is None else limit)
+    return _previewed(spark, frame, checked, options, is_shown=observe is True)
+
+
+def ask_config(
+    prompt: str,
+    *,
+    model: str,
+    role: str,
+    run_uri: str,
+    columns: str | None = None,
+    key: str | Sequence[str] = (),
+    max_cost: float | None = None,
+    max_tokens: int = _MAX_TOKENS,
+    region: str | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Config:
+    """Return the config that `ask` runs with the same arguments, such as to plan it.
+
+    plan = bedrock_spark.plan(spark, tickets, bedrock_spark.ask_config("Classify {{ body }}", …))
+
+    Raises ConfigError that names every problem.
     """
     values: dict[str, Any] = {
         "run_uri": run_uri,
@@ -141,15 +185,7 @@ def ask(
         own = values.get(name)
         is_merged = isinstance(own, dict) and isinstance(section, Mapping)
         values[name] = {**own, **section} if is_merged and own is not None else section
-    checked = check_config({name: section for name, section in values.items() if section != {}})
-    spark, frame = _spark_frame(df, checked)
-    if preview is None:
-        return run(spark, frame, checked, observe)
-    if preview < 1:
-        raise ConfigError(f"preview = {preview}: must be at least 1")
-    limit = checked.budget.max_cost_usd
-    options = PreviewOptions(rows=preview, max_cost=MAX_COST if limit is None else limit)
-    return _previewed(spark, frame, checked, options, is_shown=observe is True)
+    return check_config({name: section for name, section in values.items() if section != {}})
 
 
 def _spark_frame(df: Any, config: Config) -> tuple[SparkSession, DataFrame]:

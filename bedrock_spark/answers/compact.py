@@ -1,25 +1,22 @@
 """Compact a store: merge small files of answers into few large ones, and drop what is superseded.
 
-A k-way merge (https://en.wikipedia.org/wiki/K-way_merge_algorithm) of sorted files. Readers and
-writers may go on meanwhile: merged files are new files, and a note says what they replace
-(store.py). A later `compact` deletes what was replaced, after DELETE_AFTER_SECONDS.
+Readers and writers may go on meanwhile: merged files are new files, and a note says what they
+replace (store.py). Whoever dies before the note leaves duplicates, which do no harm, and the old
+files. A later compaction deletes what was replaced, after DELETE_AFTER_SECONDS.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import astuple, dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from bedrock_spark.answers.compacting import claimed
+from bedrock_spark.answers.merge import merge_files
 from bedrock_spark.answers.read import OpenAnswers
 from bedrock_spark.answers.store import (
     ANSWERS,
@@ -32,16 +29,9 @@ from bedrock_spark.answers.store import (
     note_compaction,
     pin_files,
 )
-from bedrock_spark.answers.table import (
-    ANSWERED_AT,
-    BODY_HASH,
-    FILE_BYTES,
-    OUTCOME,
-    REQUEST_DIGEST,
-    SCHEMA,
-    write_answers,
-)
-from bedrock_spark.errors import AnswerStoreError, RunHeldError
+from bedrock_spark.answers.table import FILE_BYTES
+from bedrock_spark.clock import Clock
+from bedrock_spark.errors import RunHeldError, StorageAccessError
 from bedrock_spark.storage import Storage
 
 # Files below this size are merged; a file of twice the size is as good as any.
@@ -78,52 +68,53 @@ class Compacted:
         return Compacted(*(a + b for a, b in zip(mine, yours, strict=True)))
 
 
-def compact(storage: Storage, now: float) -> Compacted:
+def compact(storage: Storage, clock: Clock) -> Compacted:
     """Merge the small files of a store, and delete files that were replaced long ago.
 
-    now: in seconds since the epoch
     Raises AnswerStoreError if the store, or a file of it, is damaged, and RunHeldError if another
     process compacts it.
     """
     begin_store(storage)
-    with claimed(storage, now) as claim:
-        deleted = _delete_replaced(storage, now)
+    with claimed(storage, clock) as claim:
+        deleted = _delete_replaced(storage, clock.now())
         small = [f for f in pin_files(storage) if f.size < SMALL_BYTES and _is_sorted(storage, f)]
         done = Compacted(deleted=deleted)
         for start in range(0, len(small), _MOST_FILES):
             group = small[start : start + _MOST_FILES]
             if len(group) > 1:
-                done += _merge_and_note(storage, group, now)[0]
-                claim.renew(now)
+                done += _merge_and_note(storage, group, clock, claim.check)[0]
     return done
 
 
-def compact_if_many(storage: Storage, now: float) -> Compacted:
+def compact_if_many(storage: Storage, clock: Clock) -> Compacted:
     """Merge small files if many of them have the same hashes, and no more than a run can wait for.
 
-    Deletes nothing: `compact` does, so a run needs no right to delete. Does nothing if another
-    process compacts the store.
-    now: in seconds since the epoch
+    Then also deletes files that were replaced long ago, if it may: a run needs no right to delete.
+    Does nothing if another process compacts the store.
     Raises AnswerStoreError if the store, or a file that is merged, is damaged.
     """
-    files = [f for f in pin_files(storage) if f.size < SMALL_BYTES and f.has_name_of_ours]
-    done, left = Compacted(), _MOST_BYTES
+    files, done, left = _small_files(storage), Compacted(), _MOST_BYTES
     if not _chosen(files, left):
         return done
     try:
-        with claimed(storage, now) as claim:
+        with claimed(storage, clock) as claim:
+            done += Compacted(deleted=_delete_replaced_if_allowed(storage, clock.now()))
             # The list is read again: another process may just have done it.
-            files = [f for f in pin_files(storage) if f.size < SMALL_BYTES and f.has_name_of_ours]
+            files = _small_files(storage)
             while group := _chosen(files, left):
-                compacted, written = _merge_and_note(storage, group, now)
+                compacted, written = _merge_and_note(storage, group, clock, claim.check)
                 done += compacted
-                claim.renew(now)
                 left -= sum(file.size for file in group)
                 new = [file for file in written if file.size < SMALL_BYTES]
                 files = [*(file for file in files if file not in group), *new]
     except RunHeldError:
         log.info("%s: another process compacts this store", storage.uri)
     return done
+
+
+def _small_files(storage: Storage) -> list[AnswersFile]:
+    """Return the small files that are known to be sorted."""
+    return [f for f in pin_files(storage) if f.size < SMALL_BYTES and f.has_name_of_ours]
 
 
 def _chosen(files: Sequence[AnswersFile], most_bytes: int) -> list[AnswersFile]:
@@ -151,11 +142,15 @@ def _deepest(files: Sequence[AnswersFile]) -> list[AnswersFile]:
 
 
 def _merge_and_note(
-    storage: Storage, group: Sequence[AnswersFile], now: float
+    storage: Storage, group: Sequence[AnswersFile], clock: Clock, check: Callable[[], None]
 ) -> tuple[Compacted, list[AnswersFile]]:
-    """Replace some files by merged ones; return what was done, and the new files."""
-    written, before, after = _merge(storage, group, now)
-    note_compaction(storage, now, [f.key for f in written], [f.key for f in group])
+    """Replace some files by merged ones; return what was done, and the new files.
+
+    check: raises an error if the claim is lost; then the new files are duplicates, and no harm
+    """
+    written, before, after = merge_files(storage, group, clock.now())
+    check()
+    note_compaction(storage, clock.now(), [f.key for f in written], [f.key for f in group])
     return Compacted(len(group), len(written), before, after), written
 
 
@@ -186,120 +181,19 @@ def _delete_replaced(storage: Storage, now: float) -> int:
     return len(leaving)
 
 
+def _delete_replaced_if_allowed(storage: Storage, now: float) -> int:
+    """Delete as `_delete_replaced` does; without the right to delete, say so and delete nothing."""
+    try:
+        return _delete_replaced(storage, now)
+    except StorageAccessError as exc:
+        log.info(
+            "%s: files that were merged more than %d days ago stay, as this process may not delete "
+            "them; `bedrock-spark answers compact` does: %s",
+            *(storage.uri, DELETE_AFTER_SECONDS // 86_400, exc),
+        )
+        return 0
+
+
 def _is_over(note: Compaction, pinned: set[str]) -> bool:
     """Tell whether a note is no longer needed: none of the files that it replaces is left."""
     return pinned.isdisjoint(note.replaced)
-
-
-def _merge(
-    storage: Storage, files: Sequence[AnswersFile], now: float
-) -> tuple[list[AnswersFile], int, int]:
-    """Write the answers of some files as new files; return these, and the rows before and after."""
-    label = f"merged{secrets.token_hex(4)}"
-    written: list[AnswersFile] = []
-    with ExitStack() as stack:
-        opened = [stack.enter_context(closing(OpenAnswers(storage, file))) for file in files]
-        before = sum(group.rows for one in opened for group in one.groups)
-        rows_per_file = max(1, before * FILE_BYTES // max(1, sum(file.size for file in files)))
-        rows = _Rows(_newest(table) for table in _merged(opened))
-        while not rows.is_over:
-            file = write_answers(storage, now, label, len(written), rows.take(rows_per_file))
-            if file is not None:
-                written.append(file)
-    return written, before, rows.taken
-
-
-def _merged(opened: Sequence[OpenAnswers]) -> Iterator[pa.Table]:
-    """Yield the rows of all files in the order of hashes, piece by piece."""
-    cursors = [_Cursor(one) for one in opened]
-    while cursors := [cursor for cursor in cursors if cursor.fill()]:
-        # Up to this hash, every file that has more row groups has been read.
-        bound = min(cursor.bound for cursor in cursors)
-        pieces = [cursor.take_up_to(bound) for cursor in cursors]
-        yield pa.concat_tables(pieces)
-
-
-class _Cursor:
-    """A file that is being merged, and its rows that are in memory."""
-
-    def __init__(self, opened: OpenAnswers) -> None:
-        self._opened = opened
-        self._next = 0
-        self._last = LOWEST
-        self._table = SCHEMA.empty_table()
-        self._hashes: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-
-    def fill(self) -> bool:
-        """Read the next row group if no row is left; tell whether there are rows."""
-        while not len(self._hashes) and self._next < len(self._opened.groups):
-            group = self._opened.groups[self._next]
-            self._next += 1
-            table = self._opened.read(group.number, SCHEMA.names).cast(SCHEMA)
-            self._table = table.take(pc.sort_indices(table.column(BODY_HASH)))
-            self._hashes = self._table.column(BODY_HASH).to_numpy()
-            self._check_order()
-        return len(self._hashes) > 0
-
-    def _check_order(self) -> None:
-        if len(self._hashes) and self._hashes[0] < self._last:
-            key = self._opened.file.key
-            raise AnswerStoreError(
-                f"{key}: is not sorted by body_hash, so it cannot be merged; write it again sorted",
-                key=key,
-            )
-        self._last = int(self._hashes[-1]) if len(self._hashes) else self._last
-
-    @property
-    def bound(self) -> int:
-        """Return the last hash in memory: a later row group has no lower one."""
-        return int(self._hashes[-1])
-
-    def take_up_to(self, bound: int) -> pa.Table:
-        """Return and forget the rows with hashes up to `bound`."""
-        stop = int(np.searchsorted(self._hashes, bound, "right"))
-        taken = self._table.slice(0, stop)
-        self._table, self._hashes = self._table.slice(stop), self._hashes[stop:]
-        return taken
-
-
-def _newest(table: pa.Table) -> pa.Table:
-    """Return the newest answer of each request and outcome, in the order of hashes."""
-    order = [(name, "ascending") for name in (BODY_HASH, REQUEST_DIGEST, OUTCOME)]
-    table = table.take(pc.sort_indices(table, [*order, (ANSWERED_AT, "descending")]))
-    if table.num_rows < 2:
-        return table
-    is_first = np.zeros(table.num_rows, np.bool_)
-    is_first[0] = True
-    for name, _ in order:
-        column = table.column(name).combine_chunks()
-        differs = pc.fill_null(pc.not_equal(column[1:], column[:-1]), True)
-        is_first[1:] |= differs.to_numpy(zero_copy_only=False)
-    return table.filter(pa.array(is_first))
-
-
-class _Rows:
-    """Rows that are taken a number at a time. taken: how many so far"""
-
-    def __init__(self, tables: Iterable[pa.Table]) -> None:
-        self.taken = 0
-        self._tables = iter(tables)
-        self._rest = SCHEMA.empty_table()
-        self._fill()
-
-    @property
-    def is_over(self) -> bool:
-        """Tell whether no row is left."""
-        return not self._rest.num_rows
-
-    def take(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield the next `rows` rows, or fewer at the end."""
-        while rows and not self.is_over:
-            piece, self._rest = self._rest.slice(0, rows), self._rest.slice(rows)
-            rows -= piece.num_rows
-            self.taken += piece.num_rows
-            yield from piece.to_batches()
-            self._fill()
-
-    def _fill(self) -> None:
-        while self.is_over and (table := next(self._tables, None)) is not None:
-            self._rest = table

@@ -1,62 +1,88 @@
 """Who compacts a store: a claim, so that two processes do not merge the same files.
 
 Two compactions at once would only leave duplicates, which do no harm. So a claim that ends by the
-clock is enough: nobody waits for it, and one that was left by a dead process ends by itself. It is
-released by being written again: whoever keeps answers may have no right to delete.
+clock is enough: nobody waits for it, and one that was left by a dead process ends by itself. While
+its process works, heartbeats renew it, so it lasts as long as the work does. It is released by
+being written again: whoever keeps answers may have no right to delete.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
-from bedrock_spark.errors import ObjectChangedError, RunHeldError
+from bedrock_spark.clock import Clock
+from bedrock_spark.errors import ObjectChangedError, RunHeldError, StorageError
+from bedrock_spark.heartbeat import Renewal, kept
 from bedrock_spark.storage import Storage
 
 CLAIM_FILE = "compacting.json"
-CLAIM_SECONDS = 3_600.0
+# A claim that is not renewed ends after this time; heartbeats renew it more often.
+CLAIM_SECONDS, RENEW_SECONDS = 600.0, 60.0
+
+log = logging.getLogger(__name__)
 
 
 class CompactionClaim:
     """The claim of one process. Every method raises RunHeldError if another process has it."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
+        self._clock = clock
         self._holder = secrets.token_hex(8)
+        self._since = 0.0
         self._version: str | None = None
 
-    def acquire(self, now: float) -> None:
-        """Claim the store until CLAIM_SECONDS after `now`, in seconds since the epoch."""
+    def acquire(self) -> None:
+        """Claim the store for CLAIM_SECONDS."""
         found = self._storage.read_version(CLAIM_FILE)
         self._version = None if found is None else found[1]
-        until = 0.0 if found is None else _until(found[0])
+        until = 0.0 if found is None else _until(_values(found[0]))
+        self._since = self._clock.now()
         # One that lasts longer than a claim can was written by a clock that is wrong.
-        if now < until <= now + CLAIM_SECONDS:
+        if self._since < until <= self._since + CLAIM_SECONDS:
             raise self._held(until)
-        self.renew(now)
+        self.renew()
 
-    def renew(self, now: float) -> None:
-        """Let the claim last until CLAIM_SECONDS after `now`."""
-        self._write(now + CLAIM_SECONDS)
+    def renew(self) -> None:
+        """Let the claim last for CLAIM_SECONDS from now."""
+        self._write(self._clock.now() + CLAIM_SECONDS)
 
     def release(self) -> None:
-        """End the claim, unless another process has it."""
-        with suppress(RunHeldError):
+        """End the claim, unless another process has it. If that fails, it ends by the clock."""
+        try:
             self._write(0.0)
+        except RunHeldError:
+            pass
+        except StorageError as exc:
+            log.info("%s: the claim to compact it ends by itself: %s", self._storage.uri, exc)
 
     def _write(self, until: float) -> None:
-        data = json.dumps({"holder": self._holder, "until": until}).encode()
+        values = {"holder": self._holder, "since": self._since, "until": until}
+        data = json.dumps(values).encode()
         try:
             self._version = self._storage.replace(CLAIM_FILE, data, self._version)
         except ObjectChangedError as exc:
-            raise self._held(None) from exc
+            own = self._own_version()
+            if own is None:
+                raise self._held(None) from exc
+            self._version = self._storage.replace(CLAIM_FILE, data, own)
+
+    def _own_version(self) -> str | None:
+        """Return the version of a write of this process whose reply was lost, or None."""
+        found = self._storage.read_version(CLAIM_FILE)
+        if found is None or _values(found[0]).get("holder") != self._holder:
+            return None
+        return found[1]
 
     def _held(self, until: float | None) -> RunHeldError:
         time = None if until is None else dt.datetime.fromtimestamp(until, dt.UTC)
-        when = "" if time is None else f", until {time:%Y-%m-%d %H:%M:%S} UTC at the latest"
+        when = "" if time is None else f", by its last sign until {time:%Y-%m-%d %H:%M:%S} UTC"
         return RunHeldError(
             f"{self._storage.uri}: another process compacts this store{when}; nothing is left to "
             "do here, unless that process was killed: then run this again after that time"
@@ -64,19 +90,35 @@ class CompactionClaim:
 
 
 @contextmanager
-def claimed(storage: Storage, now: float) -> Iterator[CompactionClaim]:
-    """Hold the claim during the block. Raises RunHeldError if another process has it."""
-    claim = CompactionClaim(storage)
-    claim.acquire(now)
+def claimed(storage: Storage, clock: Clock) -> Iterator[Renewal]:
+    """Hold the claim during the block, and renew it by heartbeats.
+
+    Raises RunHeldError if another process has it, or takes it over because it could not be renewed
+    in time. The block calls `check` of the renewal before it commits something.
+    """
+    claim = CompactionClaim(storage, clock)
+    claim.acquire()
+    renewal = Renewal("the claim to compact the store", claim.renew, CLAIM_SECONDS)
     try:
-        yield claim
+        with kept("renewing the claim to compact", renewal, RENEW_SECONDS):
+            yield renewal
     finally:
-        claim.release()
+        if not renewal.is_lost:
+            claim.release()
 
 
-def _until(data: bytes) -> float:
-    """Return when a claim ends; 0 if it cannot be read: then nobody has it."""
+def _values(data: bytes) -> Mapping[str, Any]:
+    """Return what a claim says; nothing if it cannot be read: then nobody has it."""
     try:
-        return float(json.loads(data)["until"])
+        values = json.loads(data)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _until(values: Mapping[str, Any]) -> float:
+    """Return when a claim ends; 0 if it does not say."""
+    try:
+        return float(values["until"])
     except (ValueError, KeyError, TypeError):
         return 0.0

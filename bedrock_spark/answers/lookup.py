@@ -1,13 +1,12 @@
 """Look up what was asked among the kept answers of a range of hashes.
 
-Memory holds the hashes of the range, 16 bytes an answer, and bounded numbers of row groups and of
-small files. A hash only finds candidates: the digest of the request decides. Of several answers,
-the one with the best outcome counts, then that of the first model, then the newest.
+Memory holds bounded numbers of row groups and of small files, however many answers there are. A
+hash only finds candidates: the digest of the request decides. Of several answers, the one with the
+best outcome counts, then that of the first model, then the newest.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -18,9 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bedrock_spark.answers.bytes_cache import BytesCache
 from bedrock_spark.answers.digest import request_digests
+from bedrock_spark.answers.group_hashes import GroupHashes
 from bedrock_spark.answers.read import OpenAnswers
-from bedrock_spark.answers.store import AnswersFile
+from bedrock_spark.answers.store import HIGHEST, LOWEST, AnswersFile
 from bedrock_spark.answers.table import (
     ANSWERED_AT,
     BODY_HASH,
@@ -33,8 +34,8 @@ from bedrock_spark.answers.table import (
 )
 from bedrock_spark.storage import Storage
 
-# The most bytes of row groups that are kept for the next rows.
-_CACHE_BYTES = 64_000_000
+# The most bytes of row groups that are kept for the next rows, and of the hashes of row groups.
+_CACHE_BYTES, _HASH_BYTES = 64_000_000, 32_000_000
 # The most bytes of small files that are kept whole. A store may have thousands of them.
 _HELD_BYTES = 64_000_000
 
@@ -48,6 +49,8 @@ FOUND = -1
 
 _NARROW = (REQUEST_DIGEST, ANSWERED_AT, OUTCOME)
 _WIDE = (MODEL_ID, RUN_ID, MODEL_OUTPUT)
+# What of an answer a lookup needs beside its hash.
+LOOKED_UP = pa.schema([SCHEMA.field(name) for name in (*_NARROW, *_WIDE)])
 _FOUND = pa.schema(
     [SCHEMA.field(n) for n in (REQUEST_DIGEST, ANSWERED_AT, MODEL_ID, RUN_ID, MODEL_OUTPUT)]
 )
@@ -115,20 +118,24 @@ class KeptAnswers:
         last: int,
         wanted: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        self._wanted = wanted
         self._stack = ExitStack()
-        self._cache: OrderedDict[tuple[int, int, tuple[str, ...]], pa.Table] = OrderedDict()
-        self._cached_bytes = 0
+        self._cache: BytesCache[tuple[int, int, tuple[str, ...]], pa.Table] = BytesCache(
+            _CACHE_BYTES
+        )
+        self._hashes: BytesCache[tuple[int, int], GroupHashes] = BytesCache(_HASH_BYTES)
         self._row_bytes = 0
         self._opened: list[OpenAnswers] = []
+        self._streamed: pa.Table | None = None
         with self._stack:
             held = 0
             for file in files:
-                if file.has_part_of(first, last) and self._is_wanted(file.first, file.last):
+                if file.has_part_of(first, last) and _has(wanted, file.first, file.last):
                     opened = OpenAnswers(storage, file, may_hold=held < _HELD_BYTES)
                     self._opened.append(self._stack.enter_context(closing(opened)))
                     held += opened.held_bytes
-            self._hashes, self._places = self._index(first, last)
+                    for group in opened.groups_of(first, last):
+                        if _has(wanted, group.first, group.last):
+                            self._row_bytes = max(self._row_bytes, group.row_bytes)
             self._stack = self._stack.pop_all()
 
     def close(self) -> None:
@@ -140,38 +147,38 @@ class KeptAnswers:
         """Return the bytes of an answer, on average of the row group with the longest ones."""
         return self._row_bytes
 
-    def __len__(self) -> int:
-        """Return the number of answers in the range."""
-        return len(self._hashes)
+    def _matches(
+        self, hashes: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the answers with these hashes: the number of its hash, and the place of each.
 
-    def _is_wanted(self, first: int, last: int) -> bool:
-        """Tell whether a hash from `first` to `last` will be looked up."""
-        if self._wanted is None:
-            return True
-        place = int(np.searchsorted(self._wanted, first))
-        return place < len(self._wanted) and bool(self._wanted[place] <= last)
-
-    def _index(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the hashes in order, and where each is: file, row group and row in one number."""
-        hashes, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        A place is one number: file, row group and row. Only the hashes of row groups are read that
+        have a part of the range.
+        """
+        bodies, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        first, last = (int(hashes[0]), int(hashes[-1])) if len(hashes) else (HIGHEST, LOWEST)
         for number, opened in enumerate(self._opened):
             for group in opened.groups_of(first, last):
-                if not self._is_wanted(group.first, group.last):
-                    continue
-                self._row_bytes = max(self._row_bytes, group.row_bytes)
-                # With a null, the hashes would be floats. The digest decides, whatever the hash.
-                own = pc.fill_null(opened.read(group.number, [BODY_HASH]).column(0), 0).to_numpy()
-                is_here = (own >= first) & (own <= last)
-                if self._wanted is not None:
-                    is_here &= np.isin(own, self._wanted)
-                rows = np.flatnonzero(is_here)
-                hashes.append(own[rows])
-                places.append(rows + (number << _FILE_BITS) + (group.number << _GROUP_BITS))
-        all_hashes, all_places = np.concatenate(hashes), np.concatenate(places)
-        if len(self._opened) > 1 or (all_hashes[1:] < all_hashes[:-1]).any():
-            order = np.argsort(all_hashes, kind="stable")
-            return all_hashes[order], all_places[order]
-        return all_hashes, all_places
+                start = int(np.searchsorted(hashes, group.first, "left"))
+                stop = int(np.searchsorted(hashes, group.last, "right"))
+                if start < stop:
+                    found, rows = self._hashes_of(number, group.number).find(hashes[start:stop])
+                    bodies.append(found + start)
+                    places.append(_place(number, group.number) + rows)
+        if self._streamed is not None:
+            found, rows = GroupHashes.of(self._streamed.column(BODY_HASH)).find(hashes)
+            bodies.append(found)
+            places.append(_place(len(self._opened), 0) + rows)
+        return np.concatenate(bodies), np.concatenate(places)
+
+    def _hashes_of(self, number: int, group: int) -> GroupHashes:
+        """Return the hashes of a row group. The last ones that were read stay in memory."""
+        key = number, group
+        hashes = self._hashes.get(key)
+        if hashes is None:
+            hashes = GroupHashes.of(self._opened[number].read(group, [BODY_HASH]).column(0))
+            self._hashes.add(key, hashes, hashes.nbytes)
+        return hashes
 
     def find(
         self,
@@ -179,13 +186,16 @@ class KeptAnswers:
         body_sha256: Callable[[Sequence[int]], Sequence[bytes]],
         rules: Rules,
         accept: Accept,
+        streamed: pa.Table | None = None,
     ) -> FoundAnswers:
         """Return the answers to some bodies.
 
         hashes: of different bodies, in ascending order
+        streamed: more answers, which are in no file of these: BODY_HASH and the columns LOOKED_UP
         body_sha256: returns the SHA-256 of the bodies with these numbers
         accept: is asked of each answer that would be used
         """
+        self._streamed = streamed
         why = np.full(len(hashes), REASONS.index(NEW), np.int8)
         candidates = self._candidates(hashes, body_sha256, rules, why)
         bodies, answers = [np.zeros(0, np.int64)], [_FOUND.empty_table()]
@@ -210,13 +220,9 @@ class KeptAnswers:
         why: npt.NDArray[np.int8],
     ) -> _Candidates:
         """Return the answers that count; note in `why` the reason of bodies that have none."""
-        starts = np.searchsorted(self._hashes, hashes, "left")
-        counts = np.searchsorted(self._hashes, hashes, "right") - starts
-        known = np.flatnonzero(counts)
+        bodies, places = self._matches(hashes)
+        known = np.unique(bodies)
         why[known] = REASONS.index(OTHER_REQUEST)
-        bodies = np.repeat(np.arange(len(hashes)), counts)
-        offsets = np.arange(len(bodies)) - np.repeat(np.cumsum(counts) - counts, counts)
-        places = self._places[np.repeat(starts, counts) + offsets]
         sha256 = body_sha256(known.tolist())
         digests = [pa.array(request_digests(sha256, context)) for context in rules.contexts]
         kept: list[tuple[npt.NDArray[np.int64], ...]] = [(np.zeros(0, np.int64),) * 5]
@@ -268,23 +274,32 @@ class KeptAnswers:
 
     def _read(self, opened: int, group: int, columns: tuple[str, ...]) -> pa.Table:
         """Return columns of a row group. The last ones that were read stay in memory."""
+        if opened == len(self._opened):
+            assert self._streamed is not None
+            return self._streamed.select(list(columns))
         key = opened, group, columns
         table = self._cache.get(key)
-        if table is not None:
-            self._cache.move_to_end(key)
-            return table
-        table = self._opened[opened].read(group, columns)
-        self._cache[key] = table
-        self._cached_bytes += table.nbytes
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-            _, oldest = self._cache.popitem(last=False)
-            self._cached_bytes -= oldest.nbytes
+        if table is None:
+            table = self._opened[opened].read(group, columns)
+            self._cache.add(key, table, table.nbytes)
         return table
 
 
 # A place is one number: the file, 20 bits for its row group, and 24 for the row. A row group of
 # our files has at most 65,536 rows; one that another tool wrote may have 16 million.
 _GROUP_BITS, _FILE_BITS = 24, 44
+
+
+def _place(file: int, group: int) -> int:
+    return (file << _FILE_BITS) + (group << _GROUP_BITS)
+
+
+def _has(wanted: npt.NDArray[np.int64] | None, first: int, last: int) -> bool:
+    """Tell whether a hash from `first` to `last` will be looked up."""
+    if wanted is None:
+        return True
+    place = int(np.searchsorted(wanted, first))
+    return place < len(wanted) and bool(wanted[place] <= last)
 
 
 def _context_of(

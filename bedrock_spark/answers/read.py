@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,14 +84,19 @@ class OpenAnswers:
         """Return the row groups that may have hashes from `first` to `last`, both included."""
         return [group for group in self.groups if group.first <= last and first <= group.last]
 
-    def range_of(self, column: str) -> tuple[str, str] | None:
-        """Return the lowest and the highest text of a column, by the statistics of the file.
+    def range_of(self, column: str) -> tuple[Any, Any] | None:
+        """Return the lowest and the highest value of a column, by the statistics of the file.
 
-        None if a row group has no statistics, or has nulls there.
+        None if a row group has no statistics, or has nulls there, or if another tool wrote it as
+        another type.
         """
+        kind = self._parquet.schema_arrow.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if kind != SCHEMA.field(column).type:
+            return None
         metadata = self._parquet.metadata
         place = metadata.schema.names.index(column)
-        found: list[str] = []
+        found: list[Any] = []
         for number in range(metadata.num_row_groups):
             statistics = metadata.row_group(number).column(place).statistics
             if statistics is None or not statistics.has_min_max or statistics.null_count != 0:
@@ -111,10 +118,17 @@ class OpenAnswers:
     def _clear_errors(self) -> Iterator[None]:
         try:
             yield
-        except StorageAccessError:
+        except (StorageAccessError, MemoryError):
             raise
         except (StorageError, pa.ArrowException, OSError, ValueError) as exc:
-            if isinstance(exc, (StorageError, FileNotFoundError)):
+            # Arrow's own errors about the content of a file are OSErrors, too, but without a code.
+            code = exc.errno if isinstance(exc, OSError) else None
+            if code is not None and not isinstance(exc, FileNotFoundError):
+                message = (
+                    f"{self._uri}: cannot be read: {os.strerror(code)}. The file may be whole: do "
+                    "not delete it, and run the same command again when that is mended"
+                )
+            elif isinstance(exc, (StorageError, FileNotFoundError)):
                 message = (
                     f"{self._uri}: cannot be read, or was deleted since this command listed the "
                     "store; run the same command again. Only `bedrock-spark answers compact` may "

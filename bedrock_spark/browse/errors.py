@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bedrock_spark.config import Config
 from bedrock_spark.outputs.outcomes import (
@@ -23,6 +23,9 @@ from bedrock_spark.outputs.reconciliations import read_reconciliations
 from bedrock_spark.outputs.record_errors import RecordError
 from bedrock_spark.run_folder.report_file import WAITING
 from bedrock_spark.run_folder.run import Run
+
+if TYPE_CHECKING:
+    from bedrock_spark.browse.unit_counts import UnitCounts
 
 _WITHOUT_REASON = (MISSING, UNFOUND)
 _RUN_AGAIN = "then the same bedrock-spark run"
@@ -102,6 +105,18 @@ def errors_in_report(report: Mapping[str, Any], config: Config) -> Errors:
         reasons.append(Reason(*own, first, tuple(more)))
     outcomes = {name: rows for name, rows in report["outcomes"].items() if name != WAITING}
     return _errors(report["rows"], outcomes, reasons, report["other_reasons"], config)
+
+
+def all_errors(counts: UnitCounts, config: Config) -> Errors:
+    """Return the rows that are not ok in all groups that the shards name.
+
+    A shard names its ten commonest reasons, so a group may have some of the other rows, too.
+    """
+    reasons = [
+        Reason(group.outcome, group.code, group.message, rows) for group, rows in counts.groups
+    ]
+    rows = int(counts.rows.sum())
+    return _errors(rows, counts.totals, reasons, counts.other_rows, config)
 
 
 def _errors(

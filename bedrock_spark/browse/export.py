@@ -15,6 +15,7 @@ from bedrock_spark.browse.row_filter import (
     WITHOUT_REASON,
     ErrorGroup,
     RowFilter,
+    cost_bounds,
     is_measure,
     is_text_type,
     measure_of,
@@ -24,7 +25,7 @@ from bedrock_spark.browse.row_pages import units_of, wanted_rows
 from bedrock_spark.browse.row_sets import groups_of
 from bedrock_spark.browse.unit_file import UnitFile
 from bedrock_spark.browse.writers import csv_pieces
-from bedrock_spark.config import Config
+from bedrock_spark.config import Config, ResultsConfig
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.schema import quote_name
 
@@ -113,7 +114,7 @@ def source_of(run_uri: str, config: Config, wanted: RowFilter, schema: pa.Schema
         if any("LIKE" in condition for condition in conditions):
             notes.append("LIKE takes messages that differ in ids, numbers and quoted values only.")
     if wanted.column is not None:
-        conditions.append(_of_value(wanted.column, wanted.value, schema))
+        conditions.append(_of_value(wanted.column, wanted.value, schema, config.results))
     if wanted.text:
         text = _literal(wanted.text.lower())
         names = searched_columns(schema, config.results)
@@ -144,11 +145,15 @@ def _of_group(group: ErrorGroup, prefix: str) -> Iterator[str]:
         yield f"coalesce({message}, '') = ''"
 
 
-def _of_value(column: str, value: str, schema: pa.Schema) -> str:
+def _of_value(column: str, value: str, schema: pa.Schema, results: ResultsConfig) -> str:
     name = quote_name(column)
     if not value:
         return f"coalesce(cast({name} AS string), '') = ''"
     kind = schema.field(column).type if column in schema.names else pa.string()
+    bounds = cost_bounds(column, value, kind, results)
+    if bounds is not None:
+        low, high = (f"CAST('{bound!r}' AS DOUBLE)" for bound in bounds)
+        return f"{name} BETWEEN {low} AND {high}"
     if is_measure(kind):
         return _of_measure(name, measure_of(value, kind), kind)
     is_plain = (pa.types.is_boolean(kind) and value in ("true", "false")) or (

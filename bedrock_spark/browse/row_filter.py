@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import pyarrow.compute as pc
 
 from bedrock_spark.browse.unit_file import may_hold
 from bedrock_spark.config import ResultsConfig
+from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.outputs.outcomes import MISSING, OK, UNFOUND
 from bedrock_spark.outputs.reasons import pattern_of
@@ -25,6 +28,8 @@ _NOT_SEARCHED = (
     *("outcome", "served_by", "job_arn", "run_id", "model_id", "request_digest", "stop_reason"),
     "model_output",
 )
+# An amount of dollars as pages show it.
+_AMOUNT = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
 # Rows with these outcomes have no reason: nothing came back.
 WITHOUT_REASON = (OK, MISSING, UNFOUND)
 
@@ -101,7 +106,14 @@ class RowFilter:
         if self.error is not None:
             wanted &= _is_in_group(rows, self.error, results)
         if self.column is not None:
-            wanted &= _has_value(rows.column(self._column_in(rows.schema)), self.value)
+            column = rows.column(self._column_in(rows.schema))
+            bounds = cost_bounds(self.column, self.value, column.type, results)
+            if bounds is None:
+                wanted &= _has_value(column, self.value)
+            else:
+                own = _array(column)
+                is_high_enough = pc.greater_equal(own, bounds[0])
+                wanted &= _numpy(pc.and_(is_high_enough, pc.less_equal(own, bounds[1])))
         if self.text and wanted.any():
             found: Mask = np.zeros(rows.num_rows, np.bool_)
             for name in searched_columns(rows.schema, results):
@@ -168,6 +180,26 @@ def measure_of(text: str, kind: pa.DataType) -> pa.Scalar | None:
         return pa.scalar(moment.replace(tzinfo=UTC) if is_naive else moment, kind)
     except (ValueError, OverflowError, pa.ArrowException):
         return None
+
+
+def cost_bounds(
+    column: str, text: str, kind: pa.DataType, results: ResultsConfig
+) -> tuple[float, float] | None:
+    """Return the least and the greatest cost of a row that pages show as this text, rounded.
+
+    None if it is another column, or the text is no cost as pages show it.
+    """
+    if column != f"{results.prefix}cost_usd" or not pa.types.is_floating(kind):
+        return None
+    text = text.strip().removeprefix("$").replace(",", "")
+    if not _AMOUNT.fullmatch(text):
+        return None
+    amount = Decimal(text)
+    if small_dollars(amount).replace(",", "") != f"${text}":
+        return None
+    # Any cost that is not 0 is shown with a digit that is not.
+    half = Decimal(5).scaleb(int(amount.as_tuple().exponent) - 1) if amount else Decimal()
+    return float(amount - half), float(amount + half)
 
 
 def _numpy(found: Any) -> Mask:

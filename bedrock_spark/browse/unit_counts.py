@@ -22,8 +22,8 @@ from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.outputs.reconciliations import Reconciliations
 
 _Units = npt.NDArray[np.int64]
-# The most groups of errors that are held with their units, and that are listed. A shard names ten.
-_MOST_HELD, MOST_GROUPS = 20_000, 200
+# The most groups of errors that are held with their units. A shard names ten.
+_MOST_HELD = 20_000
 # A column with more values in the whole run is no column of labels.
 _MOST_VALUES = 200
 
@@ -203,16 +203,14 @@ class _Building:
 
     def finish(self) -> UnitCounts:
         """Return the counts."""
-        common = tuple(self._group_rows.most_common(MOST_GROUPS))
-        others = self._group_rows.total() - sum(rows for _, rows in common)
         labels = {name: label for name, label in self._labels.items() if label is not None}
         return UnitCounts(
             units=self._units,
             rows=self._rows,
             is_collected=self._is_collected,
             outcomes=self._outcomes,
-            groups=common,
-            other_rows=self._other_rows + others,
+            groups=tuple(self._group_rows.most_common()),
+            other_rows=self._other_rows,
             labels={n: tuple(label.rows.most_common()) for n, label in labels.items()},
             _group_units=self._groups,
             _has_others=self._has_others,

@@ -57,7 +57,7 @@ def answers(
                 f"{uri}: is no store of answers; name the folder with store.json, as answers.uri "
                 "does"
             )
-        done = compact(storage, SystemClock().now())
+        done = compact(storage, SystemClock())
         display.show_json(asdict(CompactedStore(uri, **asdict(done))))
         display.close(
             f"{uri}: {done.merged:,} files with {done.answers:,} answers became {done.written:,} "

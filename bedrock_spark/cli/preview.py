@@ -46,9 +46,23 @@ _WIDTH = 160
     type=click.IntRange(1, 1000),
     default=ROWS,
     show_default=True,
-    help="How many rows to ask: the first of the source.",
+    help="How many rows to ask: the first of the source, unless others are chosen.",
 )
-@click.option("--where", metavar="SQL", help="Ask the first rows for which this is true.")
+@click.option("--where", metavar="SQL", help="Ask rows for which this is true.")
+@click.option("--random", "is_random", is_flag=True, help="Ask rows at random.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 1_000_000),
+    metavar="NUMBER",
+    help="Ask the rows at random that this number chooses; 0 by default.",
+)
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="KEY",
+    help="Ask the row with this key, with tabs between the values of several columns; repeatable.",
+)
 @click.option(
     "--compare",
     type=click.Path(),
@@ -112,6 +126,9 @@ class _Command:
         *,
         rows: int,
         where: str | None,
+        is_random: bool,
+        seed: int | None,
+        keys: tuple[str, ...],
         compare: str | None,
         page: str | None,
         prompts: bool,
@@ -122,11 +139,19 @@ class _Command:
     ) -> None:
         if not math.isfinite(max_cost):
             raise click.UsageError(f"--max-cost {max_cost}: is not a sum of dollars")
+        if seed is not None and not is_random:
+            raise click.UsageError("--seed: chooses rows at random; add --random")
+        if keys and (where is not None or is_random):
+            raise click.UsageError("--key goes with neither --where nor --random")
+        if any(not key.strip() for key in keys):
+            raise click.UsageError("--key: is empty; name the key of a row")
         self._path, self._overrides, self._display = config, overrides, display
         self._compare, self._page, self._is_rendered = compare, page, is_rendered
         self._options = PreviewOptions(
             rows=rows,
             where=where,
+            seed=(seed or 0) if is_random else None,
+            keys=keys,
             max_cost=Decimal(str(max_cost)),
             concurrency=concurrency,
             has_prompts=prompts or page is not None,

@@ -13,7 +13,8 @@ class RowChoice:
     """Some rows of a source: the first ones, rows at random, or those with certain keys.
 
     rows: the largest number of rows
-    where: a condition of Spark SQL on the columns, which they fulfil
+    where: a condition of Spark SQL on the columns, which they fulfil; where_name: what messages
+        call it
     seed: None for the first rows; else rows at random, the same ones for the same seed
     keys: of the rows: for each, the values of `source.key` as text; () for rows with any key
     """
@@ -22,6 +23,7 @@ class RowChoice:
     where: str | None = None
     seed: int | None = None
     keys: tuple[tuple[str, ...], ...] = ()
+    where_name: str = "--where"
 
     def said(self, where: str | None = None) -> str:
         """Return the conditions in words, for a message; "" if there are none.

@@ -24,11 +24,11 @@ from bedrock_spark.errors import PlanError, RunFolderError
 from bedrock_spark.fallback.provisioning import Deletion, ProvisionedThroughput
 from bedrock_spark.fallback.share import HandedOver
 from bedrock_spark.fanout import Controller, batch_shards, open_controller
+from bedrock_spark.heartbeat import Renewal
 from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, unanswered_rows
 from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.progress import Observer, ignore_progress
-from bedrock_spark.run_folder.heartbeat import Renewal
 from bedrock_spark.run_folder.lease import Lease, renewed
 from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import BREAKER, Job

@@ -23,9 +23,9 @@ import msgspec
 from bedrock_spark.clock import Clock
 from bedrock_spark.costs.call_use import CallUse, total_use
 from bedrock_spark.errors import StorageError
+from bedrock_spark.heartbeat import run_periodically
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.storage import Storage, calls_at_once
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,6 @@ Every node is picklable, so a condition travels to executors.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,17 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.pairs.comparisons import TEXT, compare, is_in, kind_of
+from bedrock_spark.pairs.written_values import Written
 
-COMPARISONS = {
-    "=": pc.equal,
-    "==": pc.equal,
-    "<>": pc.not_equal,
-    "!=": pc.not_equal,
-    "<": pc.less,
-    "<=": pc.less_equal,
-    ">": pc.greater,
-    ">=": pc.greater_equal,
-}
 # Functions of one text.
 FUNCTIONS = {
     "length": pc.utf8_length,
@@ -33,7 +24,6 @@ FUNCTIONS = {
     "upper": pc.utf8_upper,
     "trim": lambda texts: pc.utf8_trim(texts, " "),
 }
-Values = pa.Array | pa.Scalar
 
 
 class Node(Protocol):
@@ -71,22 +61,11 @@ class _OfOne:
         yield from self.of.columns()
 
 
-class _OfTwo:
-    """A node of two other nodes."""
-
-    left: Node
-    right: Node
-
-    def columns(self) -> Iterator[str]:
-        yield from self.left.columns()
-        yield from self.right.columns()
-
-
 @dataclass(frozen=True)
 class Literal:
     """A value that is written in the condition; None is null."""
 
-    value: str | int | Decimal | bool | None
+    value: Written
 
     def values(self, rows: pa.RecordBatch) -> Any:
         if isinstance(self.value, Decimal):
@@ -105,14 +84,11 @@ class Call(_OfOne):
     of: Node
 
     def values(self, rows: pa.RecordBatch) -> Any:
-        found = self.of.values(rows)
-        if not _is_text(found.type):
-            raise ConfigError(f"--where: {self.name}() needs a text, and was given {found.type}")
-        return FUNCTIONS[self.name](found)
+        return FUNCTIONS[self.name](_text(self.of.values(rows), f"{self.name}()"))
 
 
 @dataclass(frozen=True)
-class Comparison(_OfTwo):
+class Comparison:
     """Two values are compared; null if one of them is."""
 
     sign: str
@@ -120,8 +96,34 @@ class Comparison(_OfTwo):
     right: Node
 
     def values(self, rows: pa.RecordBatch) -> Any:
-        left, right = _alike(self.left.values(rows), self.right.values(rows))
-        return COMPARISONS[self.sign](left, right)
+        return compare(self.sign, _operand(self.left, rows), _operand(self.right, rows))
+
+    def columns(self) -> Iterator[str]:
+        yield from self.left.columns()
+        yield from self.right.columns()
+
+
+@dataclass(frozen=True)
+class In:
+    """A value is one of some; null if it is not, and one of them is null."""
+
+    of: Node
+    options: tuple[Node, ...]
+
+    def values(self, rows: pa.RecordBatch) -> Any:
+        own = _operand(self.of, rows)
+        written = [each.value for each in self.options if isinstance(each, Literal)]
+        if isinstance(own, pa.Array) and len(written) == len(self.options):
+            return is_in(own, written)
+        found: Any = pa.scalar(False)
+        for option in self.options:
+            found = pc.or_kleene(found, compare("=", own, _operand(option, rows)))
+        return found
+
+    def columns(self) -> Iterator[str]:
+        yield from self.of.columns()
+        for option in self.options:
+            yield from option.columns()
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,7 @@ class Like(_OfOne):
     form: str
 
     def values(self, rows: pa.RecordBatch) -> Any:
-        found = self.of.values(rows)
-        if not _is_text(found.type):
-            raise ConfigError(f"--where: LIKE needs a text, and was given {found.type}")
-        return pc.match_like(found, self.form)
+        return pc.match_like(_text(self.of.values(rows), "LIKE"), self.form)
 
 
 @dataclass(frozen=True)
@@ -159,16 +158,22 @@ class Not(_OfOne):
 
 
 @dataclass(frozen=True)
-class Both(_OfTwo):
-    """Both are true (is_all), or one of them is."""
+class Several:
+    """All of some conditions are true (is_all), or one of them is."""
 
-    left: Node
-    right: Node
+    conditions: tuple[Node, ...]
     is_all: bool
 
     def values(self, rows: pa.RecordBatch) -> Any:
         join = pc.and_kleene if self.is_all else pc.or_kleene
-        return join(_truth(self.left.values(rows)), _truth(self.right.values(rows)))
+        found = _truth(self.conditions[0].values(rows))
+        for each in self.conditions[1:]:
+            found = join(found, _truth(each.values(rows)))
+        return found
+
+    def columns(self) -> Iterator[str]:
+        for each in self.conditions:
+            yield from each.columns()
 
 
 @dataclass(frozen=True)
@@ -204,57 +209,21 @@ def _truth(found: Any) -> Any:
     return found
 
 
-def _alike(left: Any, right: Any) -> tuple[Any, Any]:
-    """Return two values in types that can be compared: a written text takes the other's type."""
-    if pa.types.is_null(left.type) or pa.types.is_null(right.type):
-        kind = right.type if pa.types.is_null(left.type) else left.type
-        return left.cast(kind), right.cast(kind)
-    if isinstance(right, pa.Scalar) and _is_text(right.type):
-        right = _as(right, left.type)
-    elif isinstance(left, pa.Scalar) and _is_text(left.type):
-        left = _as(left, right.type)
-    kinds = _kind(left.type), _kind(right.type)
-    if kinds[0] != kinds[1] or kinds[0] is None:
-        raise ConfigError(f"--where: {left.type} and {right.type} cannot be compared")
-    return left, right
+def _operand(node: Node, rows: pa.RecordBatch) -> pa.Array | Written:
+    """Return an array with a value for each row, or what is written."""
+    if isinstance(node, Literal):
+        return node.value
+    found = node.values(rows)
+    if not isinstance(found, pa.Scalar):
+        return found
+    value = found.as_py()  # such as length('abc')
+    return Decimal(value) if type(value) is int else value
 
 
-def _as(text: pa.Scalar, kind: pa.DataType) -> pa.Scalar:
-    """Return a written text as a value of a type."""
-    if _kind(kind) == "text":
-        return text
-    value = text.as_py()
-    try:
-        if pa.types.is_timestamp(kind):
-            moment = dt.datetime.fromisoformat(value)
-            zone = moment.tzinfo or dt.UTC
-            return pa.scalar(moment.replace(tzinfo=zone), pa.timestamp("us", "UTC"))
-        if pa.types.is_date(kind):
-            return pa.scalar(dt.date.fromisoformat(value), kind)
-        if _kind(kind) == "number":
-            return pa.scalar(float(value))
-        return text.cast(kind)
-    except (ValueError, pa.ArrowException):
-        raise ConfigError(f"--where: {value!r} is no {kind}") from None
-
-
-def _kind(kind: pa.DataType) -> str | None:
-    """Return what values of a type are compared as; None if they cannot be compared."""
-    of = pa.types
-    if _is_text(kind):
-        return "text"
-    if of.is_integer(kind) or of.is_floating(kind) or of.is_decimal(kind):
-        return "number"
-    for name, is_it in (
-        ("true or false", of.is_boolean),
-        ("time", of.is_timestamp),
-        ("day", of.is_date),
-        ("bytes", of.is_binary),
-    ):
-        if is_it(kind):
-            return name
-    return None
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _text(found: Any, what: str) -> Any:
+    """Return texts. Raises ConfigError for values of another type. what: needs them"""
+    if pa.types.is_null(found.type):
+        return found.cast(pa.string())
+    if kind_of(found.type) != TEXT:
+        raise ConfigError(f"--where: {what} needs a text, and was given {found.type}")
+    return found

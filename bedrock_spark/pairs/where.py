@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import Decimal
 
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.pairs.comparisons import COMPARISONS
 from bedrock_spark.pairs.conditions import (
-    COMPARISONS,
     FUNCTIONS,
-    Both,
     Call,
     ColumnValue,
     Comparison,
     Condition,
+    In,
     IsNull,
     Like,
     Literal,
     Node,
     Not,
+    Several,
 )
+from bedrock_spark.pairs.written_values import number_in
 
 _KNOWN = (
     "it takes columns, texts in '…', numbers, = <> < <= > >=, IN (…), BETWEEN … AND …, LIKE, IS "
@@ -36,7 +37,7 @@ _TOKEN = re.compile(
     r"""\s*(?:
         (?P<text>'(?:[^']|'')*')
       | (?P<name>`(?:[^`]|``)+`)
-      | (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
+      | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
       | (?P<word>[^\W\d]\w*)
       | (?P<sign><=|>=|<>|!=|==|[=<>(),-])
     )""",
@@ -45,6 +46,8 @@ _TOKEN = re.compile(
 _WORDS = {"and", "or", "not", "in", "between", "like", "is", "null", "true", "false"}
 # A condition of more levels is no condition that a person has written.
 _MOST_LEVELS = 50
+# As much of a condition is quoted in a message: it may name thousands of values.
+_MOST_QUOTED = 200
 
 
 def parse_where(text: str, name_of: Callable[[str], str]) -> Condition:
@@ -70,24 +73,20 @@ class _Parser:
         self._levels = 0
 
     def any_of(self) -> Node:
-        self._levels += 1
-        if self._levels > _MOST_LEVELS:
-            raise self._unknown(f"is nested more than {_MOST_LEVELS} times")
-        found = self._all_of()
+        found = [self._all_of()]
         while self._take("or"):
-            found = Both(found, self._all_of(), is_all=False)
-        self._levels -= 1
-        return found
+            found.append(self._all_of())
+        return found[0] if len(found) == 1 else Several(tuple(found), is_all=False)
 
     def expect_end(self) -> None:
         if self._at < len(self._tokens):
             raise self._unknown(f"has {self._tokens[self._at][1]!r} where it should end")
 
     def _all_of(self) -> Node:
-        found = self._negated()
+        found = [self._negated()]
         while self._take("and"):
-            found = Both(found, self._negated(), is_all=True)
-        return found
+            found.append(self._negated())
+        return found[0] if len(found) == 1 else Several(tuple(found), is_all=True)
 
     def _negated(self) -> Node:
         is_negated = False
@@ -118,16 +117,16 @@ class _Parser:
         """Return what IN, BETWEEN or LIKE says of a value; None if none of them follows."""
         if self._take("in"):
             self._expect("(")
-            found: Node = Comparison("=", left, self._operand())
+            options = [self._operand()]
             while self._take(","):
-                found = Both(found, Comparison("=", left, self._operand()), is_all=False)
+                options.append(self._operand())
             self._expect(")")
-            return found
+            return In(left, tuple(options))
         if self._take("between"):
             first = self._operand()
             self._expect("and")
             above = Comparison(">=", left, first)
-            return Both(above, Comparison("<=", left, self._operand()), is_all=True)
+            return Several((above, Comparison("<=", left, self._operand())), is_all=True)
         if self._take("like"):
             form = self._operand()
             if not isinstance(form, Literal) or not isinstance(form.value, str):
@@ -136,15 +135,23 @@ class _Parser:
         return None
 
     def _operand(self) -> Node:
+        self._levels += 1
+        if self._levels > _MOST_LEVELS:
+            raise self._unknown(f"is nested more than {_MOST_LEVELS} times")
+        found = self._value()
+        self._levels -= 1
+        return found
+
+    def _value(self) -> Node:
         kind, token = self._peek()
         self._at += 1
         if kind == "text":
             return Literal(token[1:-1].replace("''", "'"))
         if kind == "number":
-            return _number(token)
+            return self._number(token)
         if token == "-" and self._peek()[0] == "number":
             self._at += 1
-            return _number(f"-{self._tokens[self._at - 1][1]}")
+            return self._number(f"-{self._tokens[self._at - 1][1]}")
         if token == "(":
             found = self.any_of()
             self._expect(")")
@@ -159,6 +166,12 @@ class _Parser:
         if kind == "word" and word not in _WORDS:
             return ColumnValue(self._name_of(token))
         raise self._unknown(f"has {token!r} where a value should be" if token else "ends too early")
+
+    def _number(self, text: str) -> Literal:
+        number = number_in(text)
+        if number is None:
+            raise self._unknown(f"has {text!r}, whose exponent is too large")
+        return Literal(number)
 
     def _call(self, name: str) -> Node:
         if name not in FUNCTIONS:
@@ -185,7 +198,11 @@ class _Parser:
             )
 
     def _unknown(self, what: str) -> ConfigError:
-        return ConfigError(f"--where {self._text}: {what}; {_KNOWN}")
+        return ConfigError(f"--where {_quoted(self._text)}: {what}; {_KNOWN}")
+
+
+def _quoted(text: str) -> str:
+    return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -195,11 +212,9 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         match = _TOKEN.match(text, at)
         if match is None:
             rest = text[at:end].strip()
-            raise ConfigError(f"--where {text}: cannot be read from {rest[:20]!r} on; {_KNOWN}")
+            raise ConfigError(
+                f"--where {_quoted(text)}: cannot be read from {rest[:20]!r} on; {_KNOWN}"
+            )
         found.append((match.lastgroup or "", match[match.lastgroup or 0]))
         at = match.end()
     return found
-
-
-def _number(text: str) -> Literal:
-    return Literal(int(text) if text.lstrip("-").isdecimal() else Decimal(text))

@@ -113,7 +113,7 @@ def _other_stages(config: Config, place: Place) -> Iterator[Statement]:
 
 
 def _answers(config: Config, partition: str) -> Iterator[Statement]:
-    """Yield what the store of answers needs. Nothing deletes there, but `answers compact`."""
+    """Yield what the store of answers needs. Only a compaction deletes there, if it may."""
     answers = config.answers
     store = Folder.of(answers.uri) if answers is not None and answers.is_on else None
     if answers is None or store is None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bedrock_spark.errors import AnswerStoreError, BudgetError, StorageError
+from bedrock_spark.errors import BudgetError
 from bedrock_spark.fanout.cost_profiles import delete_cost_profiles
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline.opened import OpenedRun
@@ -14,7 +14,6 @@ from bedrock_spark.publication import Publication, why_not_final, write_final_re
 from bedrock_spark.report import Report
 from bedrock_spark.report.values import DONE
 from bedrock_spark.run_folder.ledger import Ledger, LedgerState
-from bedrock_spark.storage import open_storage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -139,6 +138,7 @@ class Finishing(OpenedRun):
         answers = self.run.config.answers
         if answers is None or not answers.is_written:
             return
+        from bedrock_spark.answers.after_run import compact_after_run
         from bedrock_spark.spark.keep.copy import copy_answers
         from bedrock_spark.spark.keep.stage import keep_answers
 
@@ -146,17 +146,4 @@ class Finishing(OpenedRun):
             keep_answers(spark, self.run, reconciled, self.observe)
             copy_answers(spark, self.run.config, self.run.aws, self.clock, self.observe)
             if answers.compact == "auto":
-                self._compact(answers.uri)
-
-    def _compact(self, uri: str) -> None:
-        """Merge small files of the store of answers, if there are many."""
-        from bedrock_spark.answers.compact import compact_if_many
-
-        try:
-            done = compact_if_many(open_storage(uri, self.run.aws), self.clock.now())
-        except (AnswerStoreError, StorageError) as exc:
-            # All answers are kept: that files stay small is no reason to fail.
-            log.warning("%s: its small files could not be merged: %s", uri, exc)
-            return
-        if done.merged:
-            log.info("%s: %d small files became %d", uri, done.merged, done.written)
+                compact_after_run(answers.uri, self.run.aws, self.clock)

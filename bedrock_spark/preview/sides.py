@@ -123,17 +123,15 @@ def open_sides(
     # The rows of both sides are the same: those of the first config.
     same = [each.model_copy(update={"source": configs[0].source}) for each in configs]
     sides = [side_of(name, each, clock) for name, each in zip(names, same, strict=False)]
-    own = sides[0]
+    own, choice = sides[0], options.choice_of(configs[0])
 
     def render(rows: PreviewRows) -> None:
         for side in sides:
             side.rendered = rows.rendered(side.config, is_checked=is_checked)
 
     if df is None and callable(spark):
-        return sides, use_rows(
-            own.config, own.aws, options.choice, render, lambda _: spark(configs[0])
-        )
+        return sides, use_rows(own.config, own.aws, choice, render, lambda _: spark(configs[0]))
     session = spark(configs[0]) if callable(spark) else spark
-    rows = rows_by_spark(session, own.config, own.aws, options.choice, df)
+    rows = rows_by_spark(session, own.config, own.aws, choice, df)
     render(rows)
     return sides, rows

@@ -25,9 +25,9 @@ from dataclasses import asdict, dataclass, fields
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import ObjectChangedError, RunHeldError
+from bedrock_spark.heartbeat import Renewal, kept
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import refuse_cleaned
-from bedrock_spark.run_folder.heartbeat import Renewal, kept
 from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait, Watch
 from bedrock_spark.run_folder.processes import is_alive, is_dead, start_of, this_place
 from bedrock_spark.storage import Storage

@@ -22,8 +22,8 @@ import pyarrow as pa
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from bedrock_spark.heartbeat import run_periodically
 from bedrock_spark.progress import Observer, Progress, ignore_progress
-from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.spark.connect_progress import Step, reported_by_server
 from bedrock_spark.spark.errors import SPARK_ERRORS, noted_unit, stage_errors
 from bedrock_spark.spark.packing import pack

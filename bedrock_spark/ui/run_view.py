@@ -9,14 +9,14 @@ from typing import Any
 from flask import render_template, url_for
 from markupsafe import Markup
 
-from bedrock_spark.browse.errors import Group, errors_in_report
+from bedrock_spark.browse.errors import errors_in_report
 from bedrock_spark.browse.jobs import JobsPage, jobs_page
-from bedrock_spark.browse.row_filter import WITHOUT_REASON, ErrorGroup
 from bedrock_spark.page import sections_of
 from bedrock_spark.page.words import outcome_sentence
 from bedrock_spark.ui.control import config_of, is_stage
 from bedrock_spark.ui.live import GOES_ON, RESTS, LivePage
 from bedrock_spark.ui.looks import Reading
+from bedrock_spark.ui.pages.records import records_of
 from bedrock_spark.ui.shared import Rendered, Shared
 
 # The parts in the order of the page.
@@ -56,7 +56,7 @@ def _parts_of(run_uri: str, reading: Reading) -> dict[str, Any]:
         ),
         "jobs": _render("jobs", jobs=jobs, **common),
         "errors": _render(
-            "errors", errors=errors_in_report(report, config), records_of=_records_of, **common
+            "errors", errors=errors_in_report(report, config), records_of=records_of, **common
         ),
     }
     return {**{name: sections[name] for name in PARTS if name in sections}, **made}
@@ -89,14 +89,6 @@ def _control(run_uri: str, reading: Reading, shared: Shared) -> Markup:
         needs_spark=not standing.is_finished and standing.is_batch_over,
         is_stage=may_go_on and is_stage(run_uri, shared.settings.aws),
     )
-
-
-def _records_of(run_uri: str, group: Group) -> str:
-    """Return the address of the records of a group of errors."""
-    if group.outcome in WITHOUT_REASON:
-        return url_for("runs.records.show", uri=run_uri, outcome=group.outcome)
-    error = ErrorGroup(group.outcome, group.code, group.message).text
-    return url_for("runs.records.show", uri=run_uri, error=error)
 
 
 def _render(name: str, **values: Any) -> Markup:

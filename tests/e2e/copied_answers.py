@@ -23,6 +23,7 @@ from bedrock_spark.spark.keep.copy import check_copy, copy_answers
 from bedrock_spark.storage import LocalStorage
 from tests.spark_sessions import make_config
 from tests.unit.answers.rows import answer, store_at, write
+from tests.unit.fakes import FakeClock
 
 Read = Callable[[], list[Any]]
 
@@ -61,7 +62,7 @@ def check_copies(spark: SparkSession, folder: Path, form: str, table: str, read:
     assert list(first.asDict()) == SCHEMA.names
 
     write(store, [{**answer("a", at=5.0), "run_id": "run-2"}], at=1.0, label="run-2")
-    compact(store, 2.0)
+    compact(store, FakeClock(2.0))
     # The same answers in another file, as of a shard that was collected again, with prices now.
     write(store, [answer("a", "one"), answer("b"), answer("c")], label="run-1-again")
     write(store, [{**answer("a"), "run_id": "it's \\ 3"}], at=3.0, label="run-3")

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 import bedrock_spark
 from bedrock_emulator import LocalBedrock
-from bedrock_spark.errors import BudgetError, ConfigError
+from bedrock_spark.errors import BudgetError, ConfigError, OtherPlanError
 from tests.e2e.conftest import BUCKET
 from tests.models import NOVA
 from tests.spark_sessions import ROLE
@@ -96,16 +96,30 @@ def test_what_cannot_be_asked_is_said_by_its_key(rows: DataFrame, given: dict[st
         bedrock_spark.ask(rows, "About {{ bdy }}", preview=1, **given)
     with pytest.raises(ConfigError, match="preview = 0: must be at least 1"):
         bedrock_spark.ask(rows, "About {{ body }}", preview=0, **given)
+    with pytest.raises(ConfigError, match="plan: is of a whole run; leave out preview"):
+        bedrock_spark.ask(rows, "About {{ body }}", preview=1, plan="plan.json", **given)
+    with pytest.raises(ConfigError, match=r"plan.json: the plan cannot be read"):
+        bedrock_spark.ask(rows, "About {{ body }}", plan="plan.json", **given)
     with pytest.raises(ConfigError, match="run_uri"):
         bedrock_spark.ask(rows, "About {{ body }}", **{**given, "run_uri": "s3://x"})
 
 
 @pytest.mark.long
-def test_the_answers_of_all_rows_come_back(given: dict[str, Any]) -> None:
-    """Of a pandas DataFrame, and of few rows, which are asked one by one."""
+def test_the_answers_of_all_rows_come_back(spark: SparkSession, given: dict[str, Any]) -> None:
+    """As they were planned, of a pandas DataFrame, and of few rows, which are asked one by one."""
     frame = pd.DataFrame({"id": [1, 2], "body": ["text 1", "text 2"]})
     prompt = "About {{ body }}"
-    answers = bedrock_spark.ask(frame, prompt, key="id", max_cost=5, **given).collect()
+    question = {name: value for name, value in given.items() if name != "observe"}
+    config = bedrock_spark.ask_config(prompt, key="id", max_cost=5, **question)
+    plan = bedrock_spark.plan(spark, spark.createDataFrame(frame), config, output_tokens=8)
+    assert plan.source.records == 2
+    # What was not agreed on is refused before anything is submitted.
+    with pytest.raises(OtherPlanError, match=r"request.max_tokens is 500 in the plan and 7 in"):
+        bedrock_spark.ask(frame, prompt, key="id", max_cost=5, max_tokens=7, plan=plan, **given)
+    more = pd.DataFrame({"id": [1, 2, 3], "body": ["text 1", "text 2", "text 3"]})
+    with pytest.raises(OtherPlanError, match=r"records: 2 then, 3 now"):
+        bedrock_spark.ask(more, prompt, key="id", max_cost=5, plan=plan, **given)
+    answers = bedrock_spark.ask(frame, prompt, key="id", max_cost=5, plan=plan, **given).collect()
     assert {(row["id"], row["label"], row["served_by"]) for row in answers} == {
         (1, "plain", "fallback"),
         (2, "plain", "fallback"),

@@ -15,13 +15,16 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_emulator import LocalBedrock
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.cli import main
 from bedrock_spark.config import Config
+from bedrock_spark.config.row_choice import RowChoice
 from bedrock_spark.errors import BudgetError, ConfigError, InvokeRefusedError, PlanError
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.preview import preview, render
 from bedrock_spark.preview.options import PreviewOptions
 from bedrock_spark.preview.values import AnsweredRow, Preview
+from bedrock_spark.spark.prepare.first_rows import read_first_rows
 from bedrock_spark.ui.app import create_app
 from bedrock_spark.ui.guard import cookie_name
 from bedrock_spark.ui.settings import UiSettings
@@ -199,6 +202,10 @@ def test_a_condition_that_chooses_no_row_says_why(
 ) -> None:
     with pytest.raises(error, match=message):
         preview(spark, rows, config_of(local), PreviewOptions(where=where))
+    if error is ConfigError:  # the page of rows has no option
+        choice = RowChoice(1, where, where_name="the condition")
+        with pytest.raises(ConfigError, match=r"^the condition: "):
+            read_first_rows(spark, config_of(local), AwsSettings("us-east-1"), rows, choice)
 
 
 def test_a_model_that_cannot_be_called_says_what_to_do(
@@ -261,6 +268,35 @@ def test_the_command_compares_and_prints_json(
     ]
     assert call("preview", "a.yaml", "--render", "--rows", "6") == 0
     assert "row 6: rejected\n      body is null" in capsys.readouterr().out
+
+
+def test_the_command_asks_rows_at_random_and_rows_by_key(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As its page does: without Spark, and the same ones for the same seed."""
+
+    def bodies(*options: str) -> list[str]:
+        assert call("preview", "a.yaml", "--render", *options) == 0
+        return [body for body in capsys.readouterr().out.splitlines() if "About" in body]
+
+    one, same, other = (
+        bodies("--random", "--rows", "4", *seed) for seed in ((), ("--seed", "0"), ("--seed", "5"))
+    )
+    assert one == same != other
+    assert len(one) + 1 >= 4
+    found = bodies("--key", "6", "--key", "2", "--rows", "1")
+    assert len(found) == 2
+    assert "About broken" in found[0]
+    assert "About text 2" in found[1]
+    for options, message in (
+        (("--seed", "1"), "--seed: chooses rows at random; add --random"),
+        (("--key", "1", "--where", "id = 1"), "--key goes with neither --where nor --random"),
+        (("--key", ""), "--key: is empty"),
+    ):
+        assert call("preview", "a.yaml", *options) == 2
+        assert message in capsys.readouterr().err
+    assert call("preview", "a.yaml", "--key", "99") != 0
+    assert "has no row for which the key is one of those given" in capsys.readouterr().err
 
 
 def test_the_command_writes_a_page(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -348,6 +348,8 @@ def test_a_row_is_sent_as_the_config_says(local: Kit, tmp_path: Path) -> None:
         ("[1]", "--row: must be a JSON object"),
     ):
         assert message in call("--config", str(path), "--row", row, code=3).stderr
+    other = ("--config", str(path), "--row", '{"body": "x"}', "--model", "amazon.nova-lite-v1:0")
+    assert f"the requests of {path} are anthropic bodies" in call(*other, code=3).stderr
 
 
 @pytest.mark.parametrize(

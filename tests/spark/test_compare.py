@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark import Comparison, compare
 from bedrock_spark.errors import ConfigError, RunFolderError
+from bedrock_spark.pairs.where import parse_where
 from bedrock_spark.run_folder import layout
 from tests.compared_runs import write_run
 
@@ -102,6 +103,78 @@ def test_chosen_rows_have_the_same_numbers(spark: SparkSession, uris: tuple[str,
     assert found.matching is not None
     assert 0 < found.matching.both < 200
     assert_same(compare(*uris, where=where, samples=40, spark=spark, engine="spark"), found)
+
+
+# On numbers of more than 64 bits, integers that a float would round, times with and without a zone.
+CONDITIONS = [
+    *(f"big {sign} 9007199254740993" for sign in ("=", "<>", "<", "<=", ">", ">=")),
+    "big = '9007199254740993'",
+    "big > 9007199254740992.5",
+    f"big NOT IN ({', '.join(map(str, range(99)))})",
+    "big IN (9007199254740993, 99999999999999999999, NULL)",
+    "wide > 99999999999999999999",
+    "wide = 123456789012345678901234567890.12",
+    "wide > big",
+    "wide BETWEEN -0.5 AND 123456789012345678901234567890.11",
+    "ratio = 0.1 OR ratio > 1e300",
+    "narrow > 0.1",
+    "narrow < ratio",
+    "ratio = 'NaN' OR ratio < 0",
+    "ratio <> 'NaN' AND NOT ratio >= 1",
+    "at >= '2026-11-02 12:00:00'",
+    "at < '2026-11-02T14:00:00.000001+02:00'",
+    "plain > '2026-11-02'",
+    "plain = at",
+    "day <= at",
+    "day IN ('2026-11-02', '2026-11-05')",
+    "word LIKE 'a\\_%' OR word > 'b'",
+    "word IN ('a_b', NULL)",
+]
+
+
+KINDS = {
+    "big": pa.int64(),
+    "wide": pa.decimal128(38, 2),
+    "ratio": pa.float64(),
+    "narrow": pa.float32(),
+    "at": pa.timestamp("us", "UTC"),
+    "plain": pa.timestamp("us"),
+    "day": pa.date32(),
+    "word": pa.string(),
+}
+VALUES = """
+    SELECT CAST(big AS BIGINT) big, CAST(wide AS DECIMAL(38, 2)) wide,
+        CAST(ratio AS DOUBLE) ratio, CAST(ratio AS FLOAT) narrow, CAST(at AS TIMESTAMP) at,
+        CAST(replace(at, 'Z') AS TIMESTAMP_NTZ) plain, CAST(left(at, 10) AS DATE) day, word
+    FROM VALUES
+        (9007199254740992, '-0.5', '0.1', '2026-11-02T12:00:00Z', 'a_b'),
+        (9007199254740993, '123456789012345678901234567890.12', 'NaN',
+            '2026-11-02T12:00:00.000001Z', 'axb'),
+        (-9223372036854775808, '9007199254740993', '-1e301', '2026-11-01T23:59:59Z', 'c'),
+        (9007199254740994, '7.00', '1e301', '2026-11-05T00:00:00Z', ''),
+        (NULL, NULL, NULL, NULL, NULL)
+    AS t (big, wide, ratio, at, word)
+"""
+
+
+def test_a_condition_has_the_rows_of_spark(spark: SparkSession) -> None:
+    """In a session in UTC: a time that is written without a zone is one in UTC."""
+    zone = spark.conf.get("spark.sql.session.timeZone")
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    try:
+        rows = spark.sql(VALUES)
+        told = (f"({each}) c{i}" for i, each in enumerate(CONDITIONS))
+        found = rows.selectExpr("*", "unix_micros(at) micros", *told).collect()
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", zone)
+    columns = {name: [row[name] for row in found] for name in KINDS}
+    columns["at"] = [row["micros"] for row in found]  # Python's are in the zone of this machine
+    arrays = [pa.array(columns[name], kind) for name, kind in KINDS.items()]
+    batch = pa.RecordBatch.from_arrays(arrays, [*KINDS])
+    for i, condition in enumerate(CONDITIONS):
+        own = parse_where(condition, str).holds(batch).to_pylist()
+        assert own == [row[f"c{i}"] is True for row in found], condition
+        assert len(set(own)) == 2, condition
 
 
 @pytest.mark.parametrize("column", ["truth=label", pytest.param("score", marks=pytest.mark.long)])

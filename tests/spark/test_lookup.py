@@ -32,6 +32,7 @@ from bedrock_spark.spark.prepare import stage
 from bedrock_spark.spark.prepare.rehearsal import rehearse
 from bedrock_spark.spark.prepare.shuffle import with_ids
 from bedrock_spark.spark.prepare.stage import prepare
+from bedrock_spark.spark.prepare.streamed_answers import with_answers
 from bedrock_spark.spark.results import results
 from bedrock_spark.storage import LocalStorage
 from tests.spark_sessions import CLAUDE, make_config
@@ -116,6 +117,11 @@ def echo(question: str) -> dict[str, Any]:
     return says(f"antwört: {question}")
 
 
+def thirds(question: str, rest: int) -> dict[str, Any] | None:
+    """Answer the questions whose number has this rest."""
+    return echo(question) if int(question.split()[-1]) % 3 == rest else None
+
+
 @pytest.fixture
 def lake(spark: SparkSession, tmp_path: Path) -> Lake:
     return Lake(spark, tmp_path)
@@ -162,10 +168,26 @@ def test_a_second_run_over_an_unchanged_source_has_nothing_to_ask(
     assert read_manifest(run.storage) == again
 
 
-def test_only_new_rows_are_asked(spark: SparkSession, lake: Lake) -> None:
-    """The day after: 3 rows are new, 2 have another text."""
+def test_only_new_rows_are_asked(
+    spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day after: 3 rows are new, 2 have another text.
+
+    The answers are in many small files, which are read once: their answers come with the rows.
+    """
+    monkeypatch.setattr(looking, "_PART_ROWS", 100)
+    monkeypatch.setattr("bedrock_spark.spark.prepare.streamed_answers._FEW_FILES", 1)
     first, manifest = lake.prepare(table(spark, 300))
-    lake.keep(first, manifest, echo)
+    for rest in range(3):
+        lake.keep(first, manifest, lambda text, rest=rest: thirds(text, rest))
+        lake.runs += 1
+    streamed: list[int] = []
+
+    def counted(*arguments: Any) -> DataFrame:
+        streamed.append(len(arguments[3]))
+        return with_answers(*arguments)
+
+    monkeypatch.setattr(looking, "with_answers", counted)
     changed = table(spark, 303).withColumn(
         "body", F.when(F.col("id") < 2, F.lit("other")).otherwise(F.col("body"))
     )
@@ -173,6 +195,7 @@ def test_only_new_rows_are_asked(spark: SparkSession, lake: Lake) -> None:
     assert (again.rows, again.kept_rows, again.records, again.rejected) == (303, 297, 4, 1)
     assert again.sharing == 1
     assert again.why_asked == {NEW: 5}
+    assert streamed == [3]
     asked = {question(body) for body in bodies_of(run, again)}
     assert asked == {"Classify: other", *(f"Classify: text {n}" for n in (300, 301, 302))}
     rows = collected(spark, run, again)

@@ -16,7 +16,9 @@ from bedrock_spark.errors import DuplicateKeyError, TooManyRejectsError
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.shards import record_ids
+from bedrock_spark.spark.prepare import key_repeats
 from bedrock_spark.spark.prepare import repartitioning as preparing
+from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import contents_of, digests, narrow_hashes, rows_file
 from tests.spark_sessions import make_config
@@ -134,6 +136,39 @@ def test_repeated_keys_are_found_among_shared_bodies_too(
     manifest = prepared(spark, tmp_path / "b", df, **DEDUPE, **FIRST)
     assert (manifest.records, manifest.records + manifest.sharing) == (7, 90)
     assert len(rejects_of(tmp_path / "b")) == manifest.rejected == 10
+
+
+@pytest.mark.parametrize(
+    ("ids", "most_rows", "expected"),
+    [
+        ("id", 500_000, True),
+        ("id % 29", 500_000, False),
+        ("if(id < 2, null, id)", 500_000, False),
+        ("if(id < 1, null, id)", 500_000, True),
+        ("id", 1, False),
+    ],
+    ids=[
+        "all differ",
+        "one repeats",
+        "two are null",
+        "one is null",
+        "too many rows in a partition",
+    ],
+)
+def test_it_is_known_before_the_shuffle_whether_keys_repeat(
+    spark: SparkSession,
+    monkeypatch: pytest.MonkeyPatch,
+    ids: str,
+    most_rows: int,
+    expected: bool,
+) -> None:
+    """Then rows need not be repartitioned by key, or rows of one key would be missed."""
+    monkeypatch.setattr(key_repeats, "_MOST_ROWS", most_rows)
+    df = spark.range(0, 30, 1, 3).selectExpr(f"{ids} as id", "'text' as body")
+    columns = SourceColumns(("id",), ("id",), ("body",))
+    config = make_config("/nowhere", **DEDUPE)
+    assert key_repeats.with_known_keys(df, columns, config).has_unique_keys is expected
+    assert not key_repeats.with_known_keys(df, columns, make_config("/nowhere")).has_unique_keys
 
 
 def test_without_a_key_the_id_comes_from_the_body(spark: SparkSession, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ ORDER: list[set[str]] = [
     # Values.
     {"_version", "archives", "errors", "error_page", "garbage", "limits", "clock", "progress"}
     | {"s3_spelling"},
-    {"schema", "screen", "page"},  # columns in Spark DDL; progress on the screen; a report as HTML
+    # Columns in Spark DDL; progress on the screen; a report as HTML; what is renewed periodically.
+    {"schema", "screen", "page", "heartbeat"},
     {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},
     {"families"},  # request bodies and answers per model family

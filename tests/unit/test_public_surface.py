@@ -26,6 +26,7 @@ def test_these_are_the_public_names() -> None:
         "RowsWarning",
         "__version__",
         "ask",
+        "ask_config",
         "compare",
         "load_config",
         "open_results",

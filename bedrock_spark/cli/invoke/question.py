@@ -90,7 +90,7 @@ def _of_record(options: AskOptions, run_uri: str, clock: Clock) -> Question:
     aws = _aws_settings(options, run.aws)
     config = run.config
     if options.model is not None:
-        _check_same_family(options.model, config.model, aws, clock)
+        _check_same_family(options.model, config.model, aws, clock, "the records of this run")
     model_id = options.model or config.model.id
     model = ServedModel(model_id, family_of(config), model_id)
     price = config_price(config, model, aws)
@@ -108,8 +108,13 @@ def _record(options: AskOptions, run: Run, manifest: RunManifest) -> ShardLine:
     return first[0]
 
 
-def _check_same_family(model_id: str, model: ModelConfig, aws: AwsSettings, clock: Clock) -> None:
-    """Check that `model_id` takes bodies that were built for `model`, if its family is known."""
+def _check_same_family(
+    model_id: str, model: ModelConfig, aws: AwsSettings, clock: Clock, bodies: str
+) -> None:
+    """Check that `model_id` takes bodies that are built for `model`, if its family is known.
+
+    bodies: what the bodies are of, for the message
+    """
     if model.invocation == "converse" or model.family is not None:
         return
     body_family = family_of_model(model)
@@ -119,7 +124,7 @@ def _check_same_family(model_id: str, model: ModelConfig, aws: AwsSettings, cloc
         return
     if family.name != body_family.name:
         raise ConfigError(
-            f"--model {model_id}: is of the family {family.name}; the records of this run are "
+            f"--model {model_id}: is of the family {family.name}; {bodies} are "
             f"{body_family.name} bodies"
         )
 
@@ -132,7 +137,8 @@ def _of_row(options: AskOptions, config_path: str, clock: Clock) -> Question:
         model = config.model.model_copy(update={"family": family})
         config = config.model_copy(update={"model": model})
     if options.model is not None:
-        _check_same_family(options.model, config.model, aws, clock)
+        of_config = f"the requests of {config_path}"
+        _check_same_family(options.model, config.model, aws, clock, of_config)
     template = body_template(config)
     row = _row(options.row or "")
     check_columns(template.columns, list(row), "--row")

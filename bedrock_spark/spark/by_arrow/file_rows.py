@@ -17,9 +17,10 @@ from bedrock_spark.errors import PlanError, SourceError
 from bedrock_spark.families.request_body import body_template, check_columns
 from bedrock_spark.shards.plan import SourceSize
 from bedrock_spark.spark.by_arrow import parquet_files
+from bedrock_spark.spark.by_arrow.csv_files import csv_batches
+from bedrock_spark.spark.by_arrow.json_files import json_batches, refuse_untold_types
 from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError, why_spark
 from bedrock_spark.spark.by_arrow.source_files import SourceFiles, find_files
-from bedrock_spark.spark.by_arrow.text_files import csv_batches, json_batches, refuse_untold_types
 from bedrock_spark.spark.prepare.lint_rows import refuse_batch
 from bedrock_spark.spark.prepare.row_rendering import RenderedRow, RenderRows, read_rendered
 from bedrock_spark.spark.prepare.source_columns import (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bedrock_spark.config import SourceConfig
 from bedrock_spark.config.formats import is_compressed
 
 FORMATS = ("parquet", "csv", "json")
-# Options of Spark's CSV reader that `text_files.py` knows, in lower case.
+# Options of Spark's CSV reader that `csv_files.py` knows, in lower case.
 _CSV_OPTIONS = ("header", "sep", "delimiter", "multiline", "escape", "quote")
 
 
@@ -51,9 +53,26 @@ def _why_options(source: SourceConfig, form: str) -> str | None:
     if options.get("escape", "\\") not in ('"', "\\"):
         return "source.options has another escape"
     separator = options.get("sep", options.get("delimiter", ","))
-    if not isinstance(separator, str) or len(separator) != 1 or separator in '"\\\n\r':
+    if not isinstance(separator, str) or len(separator) != 1 or not separator.isascii():
+        return "source.options has another sep"
+    if separator in '"\\\n\r\0':
         return "source.options has another sep"
     return None
+
+
+def refuse_names(names: Sequence[str]) -> None:
+    """Raise NeedsSparkError for names of columns that Spark changes, refuses or means otherwise.
+
+    It numbers columns of a CSV file whose names are empty or repeat, if case is ignored, and has
+    records that it cannot read in a column of its own.
+    """
+    lowered = [name.lower() for name in names]
+    if len(set(lowered)) < len(lowered):
+        raise NeedsSparkError("two columns have one name, if case is ignored")
+    if any(not name.strip() for name in names):
+        raise NeedsSparkError("a column has no name")
+    if "_corrupt_record" in lowered:
+        raise NeedsSparkError("the column _corrupt_record is Spark's own")
 
 
 def is_true(value: object) -> bool:

@@ -13,9 +13,9 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.config import FallbackConfig
 from bedrock_spark.costs.call_use import CallUse
 from bedrock_spark.costs.tokens import Tokens
+from bedrock_spark.heartbeat import run_periodically
 from bedrock_spark.invoke.shared_limit import RoundUse
 from bedrock_spark.progress import CallCounts, Observer, Progress, ignore_progress
-from bedrock_spark.run_folder.heartbeat import run_periodically
 
 # Returns what the run has cost so far, in dollars, given the tokens that a round has used, and
 # those of them at the flex tier; None if that has no price.

@@ -24,6 +24,7 @@ from bedrock_spark.costs.call_use import CallUse, UseCounter
 from bedrock_spark.costs.token_estimate import TokenEstimate
 from bedrock_spark.errors import InvokeError, InvokeRefusedError
 from bedrock_spark.families import family_by_name
+from bedrock_spark.heartbeat import Renewal, kept
 from bedrock_spark.invoke.caller import ModelCaller, invoke_options
 from bedrock_spark.invoke.flex_tier import FlexTier
 from bedrock_spark.invoke.rate_limit import RateLimiter
@@ -33,7 +34,6 @@ from bedrock_spark.outputs.fallback_times import note_of
 from bedrock_spark.outputs.lines import answer_line, error_line
 from bedrock_spark.prices import tier_paid
 from bedrock_spark.run_folder.claims import CLAIM_SECONDS, TaskClaim
-from bedrock_spark.run_folder.heartbeat import Renewal, kept
 from bedrock_spark.shards.lines import ShardLine
 from bedrock_spark.spark.fallback.answer_files import AnswerFiles
 from bedrock_spark.spark.fallback.parts import Part, name_of

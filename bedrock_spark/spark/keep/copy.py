@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -21,7 +22,7 @@ from pyspark.sql import types as T  # noqa: N812
 from bedrock_spark.answers.copies import copy_state, forget_copies, note_copied
 from bedrock_spark.answers.read import OpenAnswers
 from bedrock_spark.answers.store import AnswersFile
-from bedrock_spark.answers.table import RUN_ID, SCHEMA
+from bedrock_spark.answers.table import SCHEMA
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import AnswersConfig, Config, ResultsConfig
@@ -40,14 +41,20 @@ from bedrock_spark.spark.destination import exists, place_name, places_of
 from bedrock_spark.spark.errors import SPARK_ERRORS, config_errors, explain, own_error
 from bedrock_spark.spark.existing_columns import existing_columns
 from bedrock_spark.spark.folder import open_folder
-from bedrock_spark.spark.keep.copy_merge import COST, SAME_ANSWER, copy_statement
+from bedrock_spark.spark.keep.copy_merge import (
+    COST,
+    NARROW,
+    SAME_ANSWER,
+    Range,
+    copy_statement,
+)
 from bedrock_spark.spark.tasks import observed_tasks
 from bedrock_spark.spark.trial import try_path, try_table
 from bedrock_spark.storage import Storage, open_storage
 
 # Files of about this many bytes are merged at a time: what is done then is not done again.
 _MERGE_BYTES = 32_000_000_000
-# If there are at most this many files, their run ids are read, to leave out files of the table.
+# If there are at most this many files, their ranges are read, to leave out files of the table.
 _MOST_OPENED = 32
 
 log = logging.getLogger(__name__)
@@ -152,7 +159,7 @@ def _merge(
     view = f"bedrock_spark_copy_{secrets.token_hex(4)}"
     _each_once(rows).createOrReplaceTempView(view)
     try:
-        statement = copy_statement(_in_sql(spark, target, place), view, _run_ids(store, files))
+        statement = copy_statement(_in_sql(spark, target, place), view, _ranges(store, files))
         repeat_on_conflict(lambda: spark.sql(statement), clock)
     finally:
         spark.catalog.dropTempView(view)
@@ -196,18 +203,16 @@ def _groups(files: Sequence[AnswersFile]) -> Iterator[list[AnswersFile]]:
         yield group
 
 
-def _run_ids(store: Storage, files: Sequence[AnswersFile]) -> tuple[str, str] | None:
-    """Return the first and the last run id of some files; None if that is not known quickly."""
+def _ranges(store: Storage, files: Sequence[AnswersFile]) -> dict[str, Range]:
+    """Return the ranges of the NARROW columns in some files, of those that are known quickly."""
     if len(files) > _MOST_OPENED:
-        return None
-    found: list[str] = []
+        return {}
+    found: dict[str, list[Any]] = {name: [] for name in NARROW}
     for file in files:
         with closing(OpenAnswers(store, file)) as opened:
-            own = opened.range_of(RUN_ID)
-        if own is None:
-            return None
-        found += own
-    return (min(found), max(found)) if found else None
+            own = {name: opened.range_of(name) for name in found}
+        found = {n: [*found[n], *ends] for n, ends in own.items() if ends is not None}
+    return {name: (min(ends), max(ends)) for name, ends in found.items() if ends}
 
 
 def _refuse_misfits(

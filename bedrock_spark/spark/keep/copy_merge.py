@@ -6,6 +6,9 @@ that dies within leaves nothing: both formats commit at once.
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping
+
 from bedrock_spark.answers.table import (
     ANSWERED_AT,
     BODY_HASH,
@@ -21,17 +24,24 @@ SAME_ANSWER = (BODY_HASH, REQUEST_DIGEST, RUN_ID, "record_id", ANSWERED_AT, OUTC
 COST = "cost_usd"
 
 
-def copy_statement(target: str, view: str, run_ids: tuple[str, str] | None = None) -> str:
+# Columns of which new answers have a narrow range: those of one run, given in a few hours.
+NARROW = (ANSWERED_AT, RUN_ID)
+Range = tuple[str, str] | tuple[dt.datetime, dt.datetime]
+
+
+def copy_statement(target: str, view: str, ranges: Mapping[str, Range] | None = None) -> str:
     """Return the MERGE statement.
 
     target: the table in SQL; view: has the columns of the store, and each answer once
-    run_ids: the first and the last run id of the view, so that files of the table with other runs
-        need not be read; None if they are not known
+    ranges: the lowest and the highest value of columns of the view that have no null, so that files
+        of the table without these values need not be read
     """
     same = [f"t.{quote_name(name)} <=> s.{quote_name(name)}" for name in SAME_ANSWER]
-    if run_ids is not None:
-        first, last = (_literal(run_id) for run_id in run_ids)
-        same.insert(0, f"t.{RUN_ID} BETWEEN {first} AND {last}")
+    within = [
+        f"t.{quote_name(name)} BETWEEN {_literal(first)} AND {_literal(last)}"
+        for name, (first, last) in (ranges or {}).items()
+    ]
+    same = [*within, *same]
     names = [quote_name(name) for name in SCHEMA.names]
     # With the update, a merge fails if another one has committed the same answers meanwhile, and is
     # repeated. Iceberg commits a merge that only inserts without that check.
@@ -44,7 +54,9 @@ def copy_statement(target: str, view: str, run_ids: tuple[str, str] | None = Non
     )
 
 
-def _literal(text: str) -> str:
-    """Return a text as a literal of SQL."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+def _literal(value: str | dt.datetime) -> str:
+    """Return a text, or a time with its zone, as a literal of SQL."""
+    if isinstance(value, dt.datetime):
+        return f"TIMESTAMP '{value.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f} UTC'"
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

@@ -53,7 +53,8 @@ class HashBodies:
 
     Sent to executors.
 
-    is_keyed: the rows are sorted by key; REPEATED gets each key that the row before has too
+    is_keyed: the rows are sorted by key; REPEATED gets each key that the row before has too. If
+        not, no key repeats, or there are none
     """
 
     config: Config

@@ -128,7 +128,7 @@ def read_first_rows(
         table = open_table(spark, config, df, aws)
         full = table.full
         if choice.where is not None:
-            with config_errors("--where"):
+            with config_errors(choice.where_name):
                 full = full.where(choice.where)
                 _ = full.schema  # over Spark Connect, this asks the server
         if choice.keys:

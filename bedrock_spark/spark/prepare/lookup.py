@@ -34,14 +34,14 @@ from bedrock_spark.spark.prepare.lookup_task import SUMMARY, LookupTask
 from bedrock_spark.spark.prepare.shuffle import shuffles_of, with_ids
 from bedrock_spark.spark.prepare.source import kept_on_disk
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
+from bedrock_spark.spark.prepare.streamed_answers import parts_for, split_files, with_answers
 from bedrock_spark.spark.prepare.task import bounds_of
 from bedrock_spark.spark.tasks import TaskProgress
 from bedrock_spark.storage import Storage, open_storage
 
 log = logging.getLogger(__name__)
 
-# A part has about this many rows, bytes of rows, and bytes of kept answers: a task's memory holds
-# 16 bytes for each of the latter, which have some hundred bytes in a file.
+# A part has about this many rows, bytes of rows, and bytes of kept answers.
 _PART_ROWS, _PART_BYTES, _PART_STORE_BYTES = 200_000, 64_000_000, 128_000_000
 _MOST_PARTS = 4_096
 
@@ -119,15 +119,18 @@ class Lookup:
             return
         rules = rules_of(self.config, self.now)
         parts = parts_of(size, sum(file.size for file in files))
+        _, small = split_files(files, parts)
+        parts = min(_MOST_PARTS, max(parts, parts_for(small)))
+        opened, streamed = split_files(files, parts)
         colliding: frozenset[int] = frozenset()
         while True:
             progress.expect(size.records, parts, shuffles_of(self.columns, self.config))
             task = self.task_type(
-                *(self.config, self.columns, self.storage, store, files, parts),
+                *(self.config, self.columns, self.storage, store, opened, parts),
                 *(self.prepare_id, rules, bounds_of(self.config), colliding),
             )
             self.begin()
-            with kept_on_disk(self._by_range(parts, task)) as done:
+            with kept_on_disk(self._by_range(parts, task, streamed)) as done:
                 found = done.where(F.col(SUMMARY).isNotNull()).select(SUMMARY).collect()
                 summaries = [json.loads(row[0]) for row in found]
                 new = frozenset(h for one in summaries for h in one["collisions"]) - colliding
@@ -138,10 +141,15 @@ class Lookup:
             # are asked: all of them are.
             colliding |= new
 
-    def _by_range(self, parts: int, task: LookupTask) -> DataFrame:
+    def _by_range(
+        self, parts: int, task: LookupTask, streamed: tuple[AnswersFile, ...]
+    ) -> DataFrame:
         """Return the rows that go on, and a row for each part with its summary."""
         identified = with_ids(*(self.rows, self.columns, self.config, self.aws), has_repeats=True)
-        by_range = identified.repartition(parts, route(F.col(HASH), parts))
+        together = identified
+        if streamed:
+            together = with_answers(self.rows.sparkSession, identified, task.store, streamed)
+        by_range = together.repartition(parts, route(F.col(HASH), parts))
         fields = [T.StructField(f.name, f.dataType) for f in identified.schema.fields]
         schema = T.StructType([*fields, T.StructField(SUMMARY, T.StringType())])
         return by_range.sortWithinPartitions(HASH, KEY, TIE).mapInArrow(task, schema)

@@ -1,7 +1,7 @@
 """Look one range of hashes up in the store of answers: the Spark task of the lookup.
 
 Rows that are known are written as units of kept rows. All others go on, unchanged. A task's memory
-holds one chunk of rows with its answers, the hashes of its range of the store, and some row groups.
+holds one chunk of rows with its answers, and some row groups of the store.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from bedrock_spark.spark.prepare.damage import damaged_rows
 from bedrock_spark.spark.prepare.kept_files import KeptChunk, KeptFiles, KeptSink, kept_lines
 from bedrock_spark.spark.prepare.nullable import with_nullable_fields
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
+from bedrock_spark.spark.prepare.streamed_answers import StreamedAnswers, without_answers
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, row_bytes
 from bedrock_spark.spark.worker_process import exempt_modules_from_gc
 from bedrock_spark.storage import Storage
@@ -51,7 +52,8 @@ _Mask = npt.NDArray[np.bool_]
 class LookupTask:
     """The lookup of one part of the hashes; sent to executors.
 
-    storage: of the run folder; store: of the answers; files: of the store, as they were pinned
+    storage: of the run folder; store: of the answers; files: of the store, as they were pinned,
+        without those whose answers come with the rows
     parts: the number of parts; rules: which answers count
     bounds: of a unit
     colliding: hashes that two different bodies of the source have; none of them is looked up
@@ -71,7 +73,7 @@ class LookupTask:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Write the rows that are known; yield the others, and last a row with the summary.
 
-        batches: the rows of one part, sorted by HASH and KEY
+        batches: the rows of one part, sorted by HASH and KEY, perhaps with answers among them
         The summary is JSON: `rows` of the part, `units` of kept rows, `why` the others are asked by
         number of rows, `collisions`: hashes that two bodies have.
         """
@@ -80,6 +82,7 @@ class LookupTask:
         if first is None:
             return
         part = int(part_of(first.column(HASH)[:1].to_numpy(), self.parts)[0])
+        fields = without_answers(first.slice(0, 0)).schema
         with (
             closing(KeptAnswers(self.store, self.files, *range_of(part, self.parts))) as kept,
             closing(_Lookup(self, part, first, kept)) as lookup,
@@ -91,8 +94,8 @@ class LookupTask:
                 # Otherwise Arrow keeps freed memory, and a worker grows with each chunk.
                 pa.default_memory_pool().release_unused()
             summary = json.dumps(lookup.finish())
-        empty = [pa.nulls(1, column.type) for column in first.columns]
-        yield _with_summary(pa.RecordBatch.from_arrays(empty, names=first.schema.names), summary)
+        empty = [pa.nulls(1, field.type) for field in fields]
+        yield _with_summary(pa.RecordBatch.from_arrays(empty, names=fields.names), summary)
 
     def open_files(self, part: int, schema: pa.Schema) -> KeptSink:
         """Return what takes the rows of a part whose answers were kept."""
@@ -118,12 +121,14 @@ class _Lookup:
         self._collisions: set[int] = set()
         self._last: tuple[int, str] | None = None
         self._colliding = np.array(sorted(task.colliding), np.int64)
+        self._streamed = StreamedAnswers()
 
     def add(self, chunk: pa.RecordBatch) -> pa.RecordBatch:
         """Write the rows of a chunk that are known; return the others."""
         parts = part_of(chunk.column(HASH).to_numpy(), self._task.parts)
         if (parts != self._part).any():
             raise PlanError(f"Spark put part {parts.max()} into the task of part {self._part}")
+        chunk, streamed = self._streamed.take(chunk)
         self._rows += chunk.num_rows
         self._note_collisions(chunk)
         rows = np.flatnonzero(self._are_asked(chunk))
@@ -138,7 +143,9 @@ class _Lookup:
             return [bytes.fromhex(d) for d in digests.take(pa.array(firsts[which])).to_pylist()]
 
         with garbage_collection_paused():
-            found = self._kept.find(hashes[is_first], sha256, self._task.rules, self._accept)
+            found = self._kept.find(
+                *(hashes[is_first], sha256, self._task.rules, self._accept, streamed)
+            )
         why = found.why[bodies]
         counts = np.bincount(why[why != FOUND], minlength=len(REASONS)).tolist()
         self._why.update({reason: n for reason, n in zip(REASONS, counts, strict=True) if n})

@@ -24,6 +24,7 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import read_shard
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.spark.prepare.kept_files import KeptSink, KeptUnits
+from bedrock_spark.spark.prepare.key_repeats import with_known_keys
 from bedrock_spark.spark.prepare.known_keys import EarlierRows
 from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.lookup_task import LookupTask
@@ -66,6 +67,8 @@ def rehearse(
                 lambda buckets: RehearsalTask(config, columns, storage, aws, buckets, ""),
             )
             size = repartitioning.estimate_size()
+            columns = with_known_keys(rows, columns, config)
+            repartitioning = replace(repartitioning, columns=columns)
             lookup = Lookup(
                 *(config, columns, storage, aws, rows, "", (clock or SystemClock()).now()),
                 task_type=RehearsalLookupTask,

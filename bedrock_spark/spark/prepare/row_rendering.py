@@ -14,10 +14,12 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.shards.lines import ShardLine, read_line
+from bedrock_spark.spark.prepare.arrow_columns import column_values
 from bedrock_spark.spark.prepare.damage import damaged_rows
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.render import ANY_ID, render_lines
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
+from bedrock_spark.templates.json_values import Unreadable
 
 # A longer text of a row is cut: a row may hold a whole document.
 _MAX_CHARACTERS = 500
@@ -65,7 +67,10 @@ class RenderRows:
                     lines, rejected = render_lines(ids, part, template, max_bytes)
                     reasons = {**rejected, **damaged}
                     why = [reasons.get(row) for row in range(part.num_rows)]
-                    kept = part.select(list(self.columns.kept)).to_pylist()
+                    # As templates have them: not in the time zone of this session.
+                    names = self.columns.kept
+                    values = (column_values(part.column(name)) for name in names)
+                    kept = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
                     written = zip(lines.to_pylist(), why, strict=True)
                     made = [
                         [line if reason is None else None for line, reason in written],
@@ -83,6 +88,8 @@ def _shown(value: Any) -> Any:
         return {name: _shown(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_shown(item) for item in value]
+    if isinstance(value, Unreadable):
+        return value.reason
     if isinstance(value, bytes):
         return f"{len(value):,} bytes"
     if isinstance(value, str):

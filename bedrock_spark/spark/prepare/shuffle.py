@@ -1,7 +1,8 @@
 """Repartition the rows by hash: add hash and key text to every row, then shuffle.
 
 The hash of a row is that of its key. In a run without a key, or in which equal bodies share a
-record, it is that of the body; then rows are rendered once before the shuffle to compute it.
+record, it is that of the body; then rows are rendered once before the shuffle to compute it. If
+keys may repeat, another shuffle before that brings equal keys together (key_repeats.py).
 """
 
 from __future__ import annotations
@@ -49,15 +50,16 @@ def with_ids(
     )
     if not by_body:
         return keyed
-    if columns.key:
+    may_repeat = bool(columns.key) and not columns.has_unique_keys
+    if may_repeat:
         # Equal keys can only be found within a partition: so first a shuffle by key.
         keyed = keyed.repartition(F.col(HASH)).sortWithinPartitions(*_sort_columns(keyed))
-    return keyed.mapInArrow(HashBodies(config, aws, bool(columns.key)), keyed.schema)
+    return keyed.mapInArrow(HashBodies(config, aws, may_repeat), keyed.schema)
 
 
 def shuffles_of(columns: SourceColumns, config: Config) -> int:
     """Return how many shuffles `with_ids` and `repartition_by_hash` make."""
-    return 2 if config.shares_records and columns.key else 1
+    return 2 if config.shares_records and columns.key and not columns.has_unique_keys else 1
 
 
 def repartition_by_hash(df: DataFrame, buckets: int) -> DataFrame:

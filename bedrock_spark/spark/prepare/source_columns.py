@@ -21,6 +21,7 @@ class SourceColumns:
 
     corrupt: the column with the text of each record that Spark could not parse, if there is one
     decoded: the rendered columns in which U+FFFD stands for bytes that Spark could not decode
+    has_unique_keys: whether it is known that no two rows have one key; see key_repeats.py
     """
 
     key: tuple[str, ...]
@@ -28,6 +29,7 @@ class SourceColumns:
     rendered: tuple[str, ...]
     corrupt: str | None = None
     decoded: tuple[str, ...] = ()
+    has_unique_keys: bool = False
 
     @property
     def needed(self) -> tuple[str, ...]:

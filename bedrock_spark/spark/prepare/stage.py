@@ -46,6 +46,7 @@ from bedrock_spark.run_folder.prepared_files import (
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced, new_run_id
 from bedrock_spark.run_folder.source_run import DerivedFrom
 from bedrock_spark.spark.keep.copy import check_copy
+from bedrock_spark.spark.prepare.key_repeats import with_known_keys
 from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.refused_rows import refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
@@ -152,6 +153,8 @@ def _prepare(
             def begin() -> None:
                 on_begin(beginning.result())
 
+            columns = with_known_keys(rows, columns, config)
+            repartitioning = replace(repartitioning, columns=columns)
             lookup = Lookup(*(config, columns, storage, aws), rows, prepare_id, now, begin)
             with lookup.looked_up(size, tasks) as looked:
                 refuse = partial(_refuse, config, prepare_id, looked.kept_rows)

@@ -30,6 +30,7 @@ def stop() -> str:
         "run/confirm.html",
         uri=uri,
         title=f"Stop the run {reading.run.run_id}?",
+        subject=f"Stopping the run {reading.run.run_id}",
         sentences=[*_what_stop_does(reading)],
         command=f"bedrock-spark stop {uri}",
         refusal=None,
@@ -53,13 +54,15 @@ def go_on() -> str:
     """Say what going on with a run does, and what it may cost."""
     uri = run_argument()
     reading = shared().looks.of(uri, at_once=True)
+    refusal = _why_not(uri, reading)
     return render_template(
         "run/confirm.html",
         uri=uri,
         title=f"Go on with the run {reading.run.run_id}?",
-        sentences=[*_what_going_on_does(reading)],
+        subject=f"Going on with the run {reading.run.run_id}",
+        sentences=[*_what_is_left(reading), *(_what_going_on_does(reading) if not refusal else ())],
         command=f"bedrock-spark submit {config_of(uri, ui_settings())}",
-        refusal=_why_not(uri, reading),
+        refusal=refusal,
         button="Go on with the batch jobs",
         button_class="first",
     )
@@ -96,6 +99,7 @@ def leave() -> str:
         "run/confirm.html",
         uri=uri,
         title=f"Leave the run {reading.run.run_id}?",
+        subject=f"Leaving the run {reading.run.run_id}",
         sentences=sentences,
         command="Ctrl-C ends bedrock-spark submit in the same way",
         refusal=None,
@@ -140,7 +144,7 @@ def _what_stop_does(reading: Reading) -> Iterator[str]:
     yield "No answer is lost, and the run can go on later."
 
 
-def _what_going_on_does(reading: Reading) -> Iterator[str]:
+def _what_is_left(reading: Reading) -> Iterator[str]:
     known, run = reading.look.known, reading.run
     if known is None or known.manifest is None:
         return
@@ -157,14 +161,20 @@ def _what_going_on_does(reading: Reading) -> Iterator[str]:
             f"{counted(waiting.active, 'batch job')} {_is(waiting.active)} active. They are "
             "watched, and no second one is made for their records."
         )
-    if not known.state.jobs and not known.tries:
-        yield "First, a few records are sent to the model by themselves (the canary)."
     limit = run.config.budget.max_cost_usd
     yield (
         "The run has no budget.max_cost_usd: nothing limits what it costs."
         if limit is None
         else f"The whole run may cost {dollars(limit)} (budget.max_cost_usd)."
     )
+
+
+def _what_going_on_does(reading: Reading) -> Iterator[str]:
+    known, run = reading.look.known, reading.run
+    if known is None or known.manifest is None:
+        return
+    if not known.state.jobs and not known.tries:
+        yield "First, a few records are sent to the model by themselves (the canary)."
     hold = reading.standing.hold
     if hold is not None:
         yield f"The run is held: {hold.reason}. Whoever goes on tries its jobs again."

@@ -9,10 +9,12 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
+from bedrock_spark.browse.errors import Group, all_errors
 from bedrock_spark.browse.export import csv_of, schema_of, source_of
 from bedrock_spark.browse.keys import id_of_key
 from bedrock_spark.browse.opened_runs import OpenedRun
 from bedrock_spark.browse.record import ShownRecord, show_place, show_record
+from bedrock_spark.browse.row_filter import WITHOUT_REASON, ErrorGroup
 from bedrock_spark.browse.row_pages import PAGE_ROWS, read_page
 from bedrock_spark.browse.row_query import RowQuery, read_query
 from bedrock_spark.browse.row_sets import read_set
@@ -20,7 +22,7 @@ from bedrock_spark.browse.unit_file import Place
 from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.page.words import OUTCOMES
 from bedrock_spark.shards.buckets import is_record_id
-from bedrock_spark.ui.current import argument, run_argument
+from bedrock_spark.ui.current import argument, number_argument, run_argument
 from bedrock_spark.ui.record_view import pairs_of, pretty, shown_replies
 from bedrock_spark.ui.rows_view import how_found, shown_rows
 from bedrock_spark.ui.shared import shared
@@ -29,6 +31,8 @@ page = Blueprint("records", __name__)
 
 # The groups of errors and the labels that the form lists.
 _MOST_LISTED = 50
+# How many groups of errors a page has.
+_GROUPS_SHOWN = 50
 
 
 @page.get("/run/records")
@@ -78,6 +82,35 @@ def show() -> str:
         csv=_url(uri, query.beginning(), "runs.records.as_csv"),
         source=source_of(uri, opened.run.config, wanted, schema),
     )
+
+
+@page.get("/run/errors")
+def show_errors() -> str:
+    """Show all groups of errors of a run, page by page."""
+    uri, number = run_argument(), number_argument("page", 1)
+    opened = shared().opened.open(uri)
+    errors = all_errors(opened.counts, opened.run.config)
+    pages = max(1, -(-len(errors.groups) // _GROUPS_SHOWN))
+    number = min(number, pages)
+    first = (number - 1) * _GROUPS_SHOWN
+    return render_template(
+        "run/all_errors.html",
+        uri=uri,
+        errors=errors,
+        groups=errors.groups[first : first + _GROUPS_SHOWN],
+        page=number,
+        pages=pages,
+        page_url=lambda number: url_for("runs.records.show_errors", uri=uri, page=number),
+        records_of=records_of,
+    )
+
+
+def records_of(run_uri: str, group: Group) -> str:
+    """Return the address of the records of a group of errors."""
+    if group.outcome in WITHOUT_REASON:
+        return url_for("runs.records.show", uri=run_uri, outcome=group.outcome)
+    error = ErrorGroup(group.outcome, group.code, group.message).text
+    return url_for("runs.records.show", uri=run_uri, error=error)
 
 
 @page.get("/run/records.csv")

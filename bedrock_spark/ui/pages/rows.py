@@ -39,6 +39,8 @@ page.record_once(lambda state: share_benches(cast("Flask", state.app)))
 _MOST_ROWS = 200
 # A page waits so long for its rows before it says that they are being read.
 _WAIT_SECONDS = 0.7
+# What messages call the condition that the page of rows takes.
+_WHERE_NAME = "the condition"
 _LINES = "application/x-ndjson"
 
 
@@ -114,7 +116,8 @@ def _choice(bench: Bench) -> RowChoice:
             raise ConfigError("keys: name at least one, one a line")
         return RowChoice(max(rows, len(keys)), keys=keys)
     if how == "where":
-        return RowChoice(rows, where=request.args.get("where", "").strip() or None)
+        where = request.args.get("where", "").strip() or None
+        return RowChoice(rows, where=where, where_name=_WHERE_NAME)
     return RowChoice(rows)
 
 

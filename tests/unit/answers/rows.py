@@ -79,10 +79,12 @@ def found(
     refused: Sequence[str] = (),
     hashed: int | None = None,
     files: Sequence[AnswersFile] | None = None,
+    streamed: Sequence[dict[str, Any]] = (),
 ) -> tuple[dict[str, str], dict[str, int]]:
     """Look bodies up; return the text of each answer, and why the others have none.
 
     refused: texts that the run does not accept; hashed: the hash of the only body
+    streamed: answers that are in no file, in any order
     """
     hashes = {body: body_hash(body.encode()) if hashed is None else hashed for body in bodies}
     ordered = sorted(bodies, key=hashes.__getitem__)
@@ -93,6 +95,7 @@ def found(
         lambda which: [hashlib.sha256(ordered[n].encode()).digest() for n in which],
         Rules(contexts, int(oldest * 1_000_000), outcomes),
         lambda outputs: [text_of(output.decode()) not in refused for output in outputs],
+        pa.Table.from_pylist(list(streamed), SCHEMA) if streamed else None,
     )
     kept.close()
     texts = map(text_of, answers.answers.column("model_output").to_pylist())

@@ -12,6 +12,7 @@ from bedrock_spark.answers.store import COMPACTIONS, DELETE_AFTER_SECONDS
 from bedrock_spark.errors import AnswerStoreError
 from bedrock_spark.storage import Storage
 from tests.unit.answers.rows import answer, store_at, write
+from tests.unit.fakes import FakeClock
 
 TABLE = "lake.support.answers"
 
@@ -58,13 +59,13 @@ def test_merged_files_of_copied_ones_are_copied(tmp_path: Path) -> None:
     for number in range(3):
         write(storage, [answer(str(number))], at=float(number), label=f"run-{number}")
     copy_all(storage)
-    compact(storage, 10.0)
+    compact(storage, FakeClock(10.0))
     assert missing(storage) == []
     write(storage, [answer("later")], at=11.0, label="later")
-    compact(storage, 12.0)
+    compact(storage, FakeClock(12.0))
     assert len(missing(storage)) == 1, "it has an answer that was not copied"
     copy_all(storage)
-    compact(storage, 13.0 + DELETE_AFTER_SECONDS)
+    compact(storage, FakeClock(13.0 + DELETE_AFTER_SECONDS))
     assert storage.list(f"{COMPACTIONS}/") == []
     assert missing(storage) == []
     assert len(copy_state(storage, TABLE).copied) == 1, "files that are gone are forgotten"

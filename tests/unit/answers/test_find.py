@@ -12,6 +12,7 @@ from bedrock_spark.errors import AnswerStoreError
 from bedrock_spark.shards.record_ids import body_hash, encode, hash_of_id
 from bedrock_spark.storage import LocalStorage
 from tests.unit.answers.rows import ELSEWHERE, answer, store_at, write
+from tests.unit.fakes import FakeClock
 
 
 def texts_of(found: tuple[StoredAnswer, ...]) -> list[str]:
@@ -31,7 +32,7 @@ def test_the_answers_to_a_request_the_newest_first(tmp_path: Path, knows_hash: b
     assert texts_of(found) == ["new", "old"]
     assert (found[1].run_id, found[1].record_id) == ("run-1", "0" * 11)
     assert (found[1].cost_usd, found[1].answered_at) == (0.25, old["answered_at"])
-    compact(storage, 10.0)
+    compact(storage, FakeClock(10.0))
     assert texts_of(find_by_digest(storage, digest, known)) == ["new"]
     assert find_by_digest(storage, "0" * 64, known) == ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 
 from bedrock_spark.answers import lookup, store, table
-from bedrock_spark.answers.lookup import KeptAnswers
+from bedrock_spark.answers.lookup import REASONS, KeptAnswers, Rules
 from bedrock_spark.answers.store import HIGHEST, LOWEST, pin_files
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import AnswerStoreError
@@ -140,6 +141,7 @@ BODIES = st.integers(0, 40).map(str)
     st.sets(BODIES, max_size=30),
     st.integers(0, 5),
     st.integers(1, 4),
+    st.booleans(),
 )
 def test_a_lookup_is_the_search_through_all_rows(
     tmp_path_factory: pytest.TempPathFactory,
@@ -147,14 +149,16 @@ def test_a_lookup_is_the_search_through_all_rows(
     asked: set[str],
     oldest: int,
     files: int,
+    is_streamed: bool,
 ) -> None:
-    """However the rows are spread over files."""
+    """However the rows are spread over files, and if some of them come with the questions."""
     storage = store_at(tmp_path_factory.mktemp("store"))
     rows = [
         answer(body, f"{body}@{at}", at=at, context=HERE if is_here else ELSEWHERE)
         for body, at, is_here in kept
     ]
-    for number in range(files):
+    streamed = rows[0::files] if is_streamed else []
+    for number in range(1 if is_streamed else 0, files):
         if part := rows[number::files]:
             write(storage, part, label=f"run-{number}")
     newest: dict[str, int] = {}
@@ -162,7 +166,7 @@ def test_a_lookup_is_the_search_through_all_rows(
         if is_here and at >= oldest:
             newest[body] = max(at, newest.get(body, -1))
     expected = {body: f"{body}@{at}" for body, at in newest.items() if body in asked}
-    answers, why = found(storage, sorted(asked), oldest=oldest)
+    answers, why = found(storage, sorted(asked), oldest=oldest, streamed=streamed)
     assert answers == expected
     assert sum(why.values()) == len(asked) - len(expected)
 
@@ -183,10 +187,26 @@ def test_only_the_row_groups_of_a_range_are_read(
         return own(self, group, columns)
 
     monkeypatch.setattr(lookup.OpenAnswers, "read", counted)
-    kept = KeptAnswers(storage, pin_files(storage), 300, 420)
-    kept.close()
-    assert len(kept) == 13
-    assert len(read) <= 3
+    with closing(KeptAnswers(storage, pin_files(storage), 300, 420)) as kept:
+        for start in (300, 360):
+            hashes = np.arange(start, start + 61, 10)
+            nobody = Rules((ELSEWHERE,), 0, ("ok",))
+            done = kept.find(hashes, lambda which: [b""] * len(which), nobody, lambda outputs: [])
+            assert [REASONS[number] for number in done.why] == [lookup.OTHER_REQUEST] * 7
+    assert len(read) <= 2 * 3, "hashes, and the digests of candidates"
+
+
+def test_hashes_in_memory_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten times the answers take no more memory, and are found alike."""
+    monkeypatch.setattr(table, "GROUP_ROWS", 8)
+    monkeypatch.setattr(lookup, "_HASH_BYTES", 3 * 8 * 8)
+    monkeypatch.setattr(lookup, "_CACHE_BYTES", 1)
+    storage = store_at(tmp_path)
+    texts = {str(number): f"a{number}" for number in range(200)}
+    for run in range(2):
+        rows = [answer(body, text, at=run) for body, text in texts.items()]
+        write(storage, rows, label=f"run-{run}")
+    assert found(storage, list(texts))[0] == texts
 
 
 @pytest.mark.parametrize(
@@ -318,3 +338,18 @@ def test_a_range_says_how_long_its_answers_are(tmp_path: Path) -> None:
     write(storage, [answer("d", "".join(map(chr, range(48, 58))) * 10_000)], label="run-2")
     with closing(KeptAnswers(storage, pin_files(storage), LOWEST, HIGHEST)) as kept:
         assert 100_000 <= kept.row_bytes < 101_000
+
+
+def test_a_disk_that_fails_is_no_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever deleted the file would pay for its answers once more."""
+    storage = store_at(tmp_path)
+    write(storage, [answer("q")])
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EMFILE, "of the system")
+
+    monkeypatch.setattr("bedrock_spark.answers.read.pq.read_metadata", fails)
+    with pytest.raises(AnswerStoreError, match=r"Too many open files.*do not delete it"):
+        found(storage, ["q"])

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bedrock_spark.answers import compact as compaction
-from bedrock_spark.answers import table
+from bedrock_spark.answers import merge, table
 from bedrock_spark.answers.compact import Compacted, compact
 from bedrock_spark.answers.store import (
     DELETE_AFTER_SECONDS,
@@ -28,6 +28,7 @@ from bedrock_spark.answers.table import SCHEMA
 from bedrock_spark.errors import AnswerStoreError
 from bedrock_spark.storage import LocalStorage, Storage
 from tests.unit.answers.rows import ELSEWHERE, HERE, answer, found, store_at, write
+from tests.unit.fakes import FakeClock
 
 NOW = 1_000_000.0
 
@@ -76,7 +77,7 @@ def test_a_reader_with_a_pinned_list_sees_no_later_file(tmp_path: Path) -> None:
     write(storage, [answer("a")])
     pinned = pin_files(storage)
     write(storage, [answer("b")], label="later")
-    compact(storage, NOW)
+    compact(storage, FakeClock(NOW))
     assert sorted(found(storage, list("ab"), files=pinned)[0]) == ["a"]
     assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
 
@@ -95,7 +96,7 @@ def test_compaction_merges_files_and_drops_older_answers(tmp_path: Path) -> None
     write(storage, [answer("b", "theirs", context=ELSEWHERE)], label="run-3")
     write(storage, [answer("a", "cut", at=3, outcome="truncated")], label="run-4")
     before = found_in_both(storage)
-    assert compact(storage, NOW) == Compacted(merged=4, written=1, answers=8, kept=6)
+    assert compact(storage, FakeClock(NOW)) == Compacted(merged=4, written=1, answers=8, kept=6)
     after = found_in_both(storage)
     assert after == before
     assert after[0][0] == {"a": "old", "b": "new", "c": "new", "d": "old"}
@@ -109,9 +110,9 @@ def test_merged_files_are_cut_and_sorted(tmp_path: Path, monkeypatch: pytest.Mon
         rows = [answer(f"{n}", f"a{n}", hashed=n * 7919 % 1_000) for n in range(number, 300, 5)]
         write(storage, rows, label=f"run-{number}")
     bytes_before = sum(file.size for file in pin_files(storage))
-    monkeypatch.setattr(compaction, "FILE_BYTES", bytes_before // 3)
+    monkeypatch.setattr(merge, "FILE_BYTES", bytes_before // 3)
     monkeypatch.setattr(compaction, "SMALL_BYTES", bytes_before)
-    done = compact(storage, NOW)
+    done = compact(storage, FakeClock(NOW))
     files = pin_files(storage)
     assert (done.answers, done.kept, done.written) == (300, 300, len(files))
     assert len(files) >= 3
@@ -123,11 +124,11 @@ def test_replaced_files_are_deleted_when_no_reader_is_left(tmp_path: Path) -> No
     storage = store_at(tmp_path)
     write(storage, [answer("a")], label="run-1")
     write(storage, [answer("b")], label="run-2")
-    compact(storage, NOW)
+    compact(storage, FakeClock(NOW))
     assert len(storage.list("answers/")) == 3
-    assert compact(storage, NOW + DELETE_AFTER_SECONDS).deleted == 0
+    assert compact(storage, FakeClock(NOW + DELETE_AFTER_SECONDS)).deleted == 0
     assert len(storage.list("answers/")) == 3
-    assert compact(storage, NOW + DELETE_AFTER_SECONDS + 1).deleted == 2
+    assert compact(storage, FakeClock(NOW + DELETE_AFTER_SECONDS + 1)).deleted == 2
     assert len(storage.list("answers/")) == 1
     assert not storage.list("compactions/")
     assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
@@ -138,10 +139,10 @@ def test_compactions_of_compactions(tmp_path: Path) -> None:
     storage = store_at(tmp_path)
     for number in range(6):
         write(storage, [answer(str(number))], label=f"run-{number}")
-        compact(storage, NOW + number)
+        compact(storage, FakeClock(NOW + number))
     assert len(pin_files(storage)) == 1
     assert len(found(storage, list("012345"))[0]) == 6
-    compact(storage, NOW + 2 * DELETE_AFTER_SECONDS)
+    compact(storage, FakeClock(NOW + 2 * DELETE_AFTER_SECONDS))
     assert len(storage.list("answers/")) == 1
     assert not storage.list("compactions/")
     assert len(found(storage, list("012345"))[0]) == 6
@@ -172,13 +173,13 @@ def test_a_note_that_is_deleted_while_the_store_is_listed(
     storage = store_at(tmp_path)
     write(storage, [answer("a")], label="run-1")
     write(storage, [answer("b")], label="run-2")
-    compact(storage, NOW)
+    compact(storage, FakeClock(NOW))
     own = LocalStorage.read_if_present
 
     def late(self: LocalStorage, key: str) -> bytes | None:
         if key.startswith("compactions/"):
             monkeypatch.setattr(LocalStorage, "read_if_present", own)
-            compact(self, NOW + DELETE_AFTER_SECONDS + 1)
+            compact(self, FakeClock(NOW + DELETE_AFTER_SECONDS + 1))
         return own(self, key)
 
     monkeypatch.setattr(LocalStorage, "read_if_present", late)
@@ -195,41 +196,20 @@ def test_two_compactions_at_once_leave_duplicates_only(tmp_path: Path) -> None:
     write(storage, [answer("b")], label="run-2")
     files = pin_files(storage)
     for _ in range(2):
-        merged, _, _ = compaction._merge(storage, files, NOW)
+        merged, _, _ = merge.merge_files(storage, files, NOW)
         compaction.note_compaction(storage, NOW, [f.key for f in merged], [f.key for f in files])
     assert len(pin_files(storage)) == 2
     assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
-
-
-@pytest.mark.parametrize("killed_in", ["note_compaction", "write_answers"])
-def test_a_killed_compaction_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: str
-) -> None:
-    storage = store_at(tmp_path)
-    write(storage, [answer("a")], label="run-1")
-    write(storage, [answer("b")], label="run-2")
-
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(compaction, killed_in, die)
-        with pytest.raises(KeyboardInterrupt):
-            compact(storage, NOW)
-    assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
-    compact(storage, NOW + 1)
-    assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
-    assert len(pin_files(storage)) == 1
 
 
 def test_merged_files_that_were_deleted_replace_nothing(tmp_path: Path) -> None:
     storage = store_at(tmp_path)
     write(storage, [answer("a")], label="run-1")
     write(storage, [answer("b")], label="run-2")
-    compact(storage, NOW)
+    compact(storage, FakeClock(NOW))
     storage.delete([file.key for file in pin_files(storage)])
     assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
-    compact(storage, NOW + DELETE_AFTER_SECONDS + 1)
+    compact(storage, FakeClock(NOW + DELETE_AFTER_SECONDS + 1))
     assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
 
 
@@ -243,7 +223,7 @@ def test_a_damaged_note_is_an_error_that_says_what_to_do(tmp_path: Path) -> None
 def test_one_file_is_not_merged(tmp_path: Path) -> None:
     storage = store_at(tmp_path)
     write(storage, [answer("a")])
-    assert compact(storage, NOW) == Compacted()
+    assert compact(storage, FakeClock(NOW)) == Compacted()
 
 
 def test_a_file_of_another_tool_that_is_not_sorted_stays_as_it_is(tmp_path: Path) -> None:
@@ -256,7 +236,7 @@ def test_a_file_of_another_tool_that_is_not_sorted_stays_as_it_is(tmp_path: Path
     theirs = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), theirs, row_group_size=2)
     storage.write("answers/theirs.parquet", theirs.getvalue())
-    assert compact(storage, NOW) == Compacted(merged=2, written=1, answers=2, kept=2)
+    assert compact(storage, FakeClock(NOW)) == Compacted(merged=2, written=1, answers=2, kept=2)
     assert "answers/theirs.parquet" in {file.key for file in pin_files(storage)}
     texts, _ = found(storage, list("abcdefgh"))
     assert texts == {"a": "one", "b": "two", **dict.fromkeys("cdefgh", "theirs")}

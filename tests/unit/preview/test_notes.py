@@ -36,6 +36,20 @@ def row(number: int, **values: Any) -> AnsweredRow:
     return AnsweredRow(**{"number": number, "row": {}, "outcome": "ok", **values})
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({}, "the first rows"),
+        ({"where": "id = 1"}, "the first rows for which --where is true"),
+        ({"seed": 0}, "the rows at random"),
+        ({"seed": 0, "where": "id = 1"}, "the rows at random for which --where is true"),
+        ({"keys": ("a",)}, "the rows with these keys"),
+    ],
+)
+def test_the_rows_are_called_what_they_are(options: dict[str, Any], named: str) -> None:
+    assert PreviewOptions(**options).rows_name == named
+
+
 def test_calls_that_are_not_in_the_sum_are_counted() -> None:
     """Not those that were not made: rejected and unasked rows, and rows that share an answer."""
     rows = (

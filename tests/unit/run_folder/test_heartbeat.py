@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bedrock_spark.errors import RunHeldError, StorageError
-from bedrock_spark.run_folder.heartbeat import Renewal, kept
+from bedrock_spark.heartbeat import Renewal, kept
 from bedrock_spark.run_folder.lease import LEASE_SECONDS, STOP, Lease, read_holder, renewed
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import FakeClock

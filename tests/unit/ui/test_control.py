@@ -69,17 +69,24 @@ def test_what_stop_does_is_said_before(client_of: ClientOf, run: Run, clock: Fak
 
 
 def test_what_going_on_does_and_costs_is_said_before(
-    client_of: ClientOf, tmp_path: Path, clock: FakeClock
+    client_of: ClientOf, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prices = {"source": "none", "batch": {"input": "0.5", "output": "2.5"}}
     made = finished_run(tmp_path / "a", (120, 120), prices=prices, budget={"max_cost_usd": "12.5"})
-    page = page_of(client_of(clock=clock, allow_control=True), "/run/go-on", made)
+    client = client_of(clock=clock, allow_control=True)
+    page = page_of(client, "/run/go-on", made)
     assert "2 shards wait for a batch job, with 240 records: they cost about $" in page
     assert "The whole run may cost $12.50" in page
-    assert "(the canary)" in page
-    # Batch jobs cannot reach a local folder.
+    # Batch jobs cannot reach a local folder: then nothing is asked, and nothing is promised.
     assert "Bedrock reads and writes S3 only" in page
-    assert "<button" not in page
+    assert f"<h1>Going on with the run {made.run_id}</h1>" in page
+    for asked in ("Go on with", "<button", "(the canary)", "This page submits"):
+        assert asked not in page
+    monkeypatch.setattr(pages, "_why_not", lambda *_: None)
+    page = page_of(client, "/run/go-on", made)
+    assert f"<h1>Go on with the run {made.run_id}?</h1>" in page
+    assert "(the canary)" in page
+    assert "This page submits" in page
 
 
 def test_a_run_that_a_process_controls_is_left_to_it(

@@ -112,6 +112,49 @@ def test_a_filter_stays_in_the_form_and_in_the_links(client: FlaskClient, tmp_pa
     assert "try 7 again" in found
 
 
+def test_a_rounded_cost_finds_the_rows_that_show_it(client: FlaskClient, tmp_path: Path) -> None:
+    """In the table and for another run: small ones have two digits, and others four or cents."""
+    costs = [7.74e-06, 7.64e-06, 7.8e-06, 0.01234, 0.01236, 1234.501, 0.0, 0.5]
+    write_run(tmp_path, {shard(0): [row(n, cost_usd=cost) for n, cost in enumerate(costs)]})
+    shown = re.findall(r'<td class="cell">(\$[^<]*)</td>', page_of(client, tmp_path))
+    assert shown[:2] == ["$0.0000077", "$0.0000076"]
+    for cost in {*shown, "0.0000077", "1234.50"}:
+        found = page_of(client, tmp_path, column="cost_usd", value=cost)
+        figures = [figure.lstrip("$").replace(",", "") for figure in shown]
+        wanted = [n for n, f in enumerate(figures) if f == cost.lstrip("$").replace(",", "")]
+        assert tickets_on(found) == wanted, cost
+    assert tickets_on(page_of(client, tmp_path, column="cost_usd", value="0.01236")) == [4]
+    source = html.unescape(page_of(client, tmp_path, column="cost_usd", value="$0.0123"))
+    between = "`cost_usd` BETWEEN CAST(''0.01225'' AS DOUBLE) AND CAST(''0.01235'' AS DOUBLE)"
+    assert between in " ".join(source.split())
+
+
+def test_all_groups_of_errors_are_paged_with_their_rows(
+    client: FlaskClient, tmp_path: Path
+) -> None:
+    """Also those that the report leaves out; each leads to its records."""
+    made = {
+        shard(i): [
+            row(10 * i + n, "error", error_code=400, error_message=f"cause {chr(97 + i)}{n}x")
+            for n in range(8)
+        ]
+        for i in range(8)
+    }
+    made[shard(8)] = [row(900 + n, "error", error_code=500, error_message="busy") for n in range(3)]
+    made[shard(9)] = [row(950, "missing")]
+    write_run(tmp_path, made)
+    page = page_of(client, tmp_path, "/run/errors")
+    assert "66 groups, the largest first." in page
+    rows = re.findall(r"<strong>(\d+)</strong>", page)
+    assert rows == ["3", *["1"] * 49]
+    second = client.get(link(page, "Next")).text
+    assert len(re.findall(r"<strong>1</strong>", second)) == 16
+    assert "asked, and neither an answer nor an error came" in second
+    (address,) = re.findall(r'<a href="([^"]*)"><strong>3</strong>', page)
+    assert tickets_on(client.get(html.unescape(address)).text) == [900, 901, 902]
+    assert "A shard names its ten" not in page
+
+
 def test_rows_of_data_are_text(client: FlaskClient, tmp_path: Path) -> None:
     rows = [row(0, text=HOSTILE, label=HOSTILE, body=f"a {HOSTILE} b")]
     write_run(tmp_path, {shard(0): rows})

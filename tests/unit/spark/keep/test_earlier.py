@@ -14,6 +14,7 @@ from bedrock_spark.answers.table import SCHEMA
 from bedrock_spark.spark.keep.task import WriteTask
 from bedrock_spark.storage import LocalStorage
 from tests.unit.answers.rows import answer, store_at, write
+from tests.unit.fakes import FakeClock
 
 
 def rows(*each: dict[str, Any]) -> pa.RecordBatch:
@@ -41,7 +42,7 @@ def test_only_new_answers_are_added(tmp_path: Path) -> None:
     assert keep(store, "again", first) == [2]
     assert keep(store, "more", rows(own("a", 1, "truncated"), own("b", 2))) == [1]
     assert keep(store, "last", first, rows(own("a", 1, "truncated"))) == []
-    compact(store, 9.0)
+    compact(store, FakeClock(9.0))
     assert keep(store, "merged", rows(own("b", 2))) == []
     found = pa.concat_tables([pq.read_table(tmp_path / "store" / f.key) for f in pin_files(store)])
     assert found.num_rows == len({(r["body_hash"], r["outcome"]) for r in found.to_pylist()})
