@@ -210,7 +210,13 @@ def test_provisioned_throughput_is_bought_once_and_deleted(
     pipeline = open_pipeline(local, fallback={**CREATE, "attempts": 1}, **money)
     report = pipeline.run_all(spark)
     assert report.outcomes["ok"] == 20
-    assert report.cost == {"batch": 0, "canary": 0, "model_units": 40, "total": 40}
+    assert report.cost == {
+        "batch": 0,
+        "canary": 0,
+        "fallback": 0,
+        "model_units": 40,
+        "total": 40,
+    }
     assert provisioned(local) == []
     assert local.requests()["CreateProvisionedModelThroughput"] == 1
     assert local.requests()["DeleteProvisionedModelThroughput"] == 1
