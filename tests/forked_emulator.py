@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from bedrock_emulator import LocalBedrock
@@ -70,15 +73,18 @@ def main() -> None:
     """Read commands from standard input, a line each; answer each with the Bedrock's address."""
     _import_all()
     child, url = 0, ""
-    for line in sys.stdin:
-        command, settings = json.loads(line)
-        _kill(child)
-        child = 0
-        if command == FORK:
-            child, url = _fork(port=int(url.rpartition(":")[2] or 0), **settings)
-        sys.stdout.write(f"{url}\n")
-        sys.stdout.flush()
-    _kill(child)
+    with tempfile.TemporaryDirectory(prefix="forked-bedrock-") as folder:
+        # A child is killed, so it cannot remove its temporary files.
+        tempfile.tempdir = folder
+        for line in sys.stdin:
+            command, settings = json.loads(line)
+            _kill(child, Path(folder))
+            child = 0
+            if command == FORK:
+                child, url = _fork(port=int(url.rpartition(":")[2] or 0), **settings)
+            sys.stdout.write(f"{url}\n")
+            sys.stdout.flush()
+        _kill(child, Path(folder))
 
 
 def _import_all() -> None:
@@ -126,10 +132,13 @@ def _serve(
     emulator.serve()
 
 
-def _kill(child: int) -> None:
+def _kill(child: int, folder: Path) -> None:
+    """Kill the child, if there is one, and remove its temporary files, which are in `folder`."""
     if child:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        for left in folder.iterdir():
+            shutil.rmtree(left)
 
 
 if __name__ == "__main__":
