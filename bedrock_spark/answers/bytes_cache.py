@@ -10,7 +10,7 @@ _V = TypeVar("_V")
 
 
 class BytesCache(Generic[_K, _V]):
-    """Values that were used last, of about so many bytes; the newest one stays in any case."""
+    """Values that were used last, of about `most_bytes` bytes. The newest one always stays."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes

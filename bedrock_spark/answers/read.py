@@ -126,7 +126,7 @@ class OpenAnswers:
             if code is not None and not isinstance(exc, FileNotFoundError):
                 message = (
                     f"{self._uri}: cannot be read: {os.strerror(code)}. The file may be whole: do "
-                    "not delete it, and run the same command again when that is mended"
+                    "not delete it; remove the cause, and run the same command again"
                 )
             elif isinstance(exc, (StorageError, FileNotFoundError)):
                 message = (

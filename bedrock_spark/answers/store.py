@@ -61,6 +61,22 @@ class AnswersFile:
         return self.first <= last and first <= self.last
 
 
+def files_in_groups(
+    files: Iterable[AnswersFile], most_bytes: int, most_files: int | None = None
+) -> Iterator[list[AnswersFile]]:
+    """Yield the files in groups of at most so many bytes and files; a larger file is alone."""
+    group: list[AnswersFile] = []
+    size = 0
+    for file in files:
+        if group and (size + file.size > most_bytes or len(group) == most_files):
+            yield group
+            group, size = [], 0
+        group.append(file)
+        size += file.size
+    if group:
+        yield group
+
+
 @dataclass(frozen=True)
 class Compaction:
     """A note: `files` have all that was in the files `replaced`. `at`: seconds since the epoch."""

@@ -21,7 +21,7 @@ from pyspark.sql import types as T  # noqa: N812
 
 from bedrock_spark.answers.copies import copy_state, forget_copies, note_copied
 from bedrock_spark.answers.read import OpenAnswers
-from bedrock_spark.answers.store import AnswersFile
+from bedrock_spark.answers.store import AnswersFile, files_in_groups
 from bedrock_spark.answers.table import SCHEMA
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import Clock
@@ -125,7 +125,7 @@ def copy_answers(
         if not exists(spark, target):
             forget_copies(store, place)
         state = copy_state(store, place)
-        for group in _groups(state.missing):
+        for group in files_in_groups(state.missing, _MERGE_BYTES):
             with observed_tasks(spark, "copy", observe):
                 _merge(spark, store, target, group, clock)
             note_copied(store, place, state, [file.key for file in group])
@@ -187,20 +187,6 @@ def _in_sql(spark: SparkSession, target: ResultsConfig, place: str) -> str:
     folder = open_folder(spark, place)
     # Delta takes a relative path for the name of a table.
     return f"{target.format}.{quote_name(folder.uri if folder is not None else place)}"
-
-
-def _groups(files: Sequence[AnswersFile]) -> Iterator[list[AnswersFile]]:
-    """Yield the files in groups, each of which is merged at once."""
-    group: list[AnswersFile] = []
-    size = 0
-    for file in files:
-        if group and size + file.size > _MERGE_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(file)
-        size += file.size
-    if group:
-        yield group
 
 
 def _ranges(store: Storage, files: Sequence[AnswersFile]) -> dict[str, Range]:

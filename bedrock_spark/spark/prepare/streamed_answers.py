@@ -21,7 +21,7 @@ from pyspark.sql import functions as F  # noqa: N812 - its usual name
 
 from bedrock_spark.answers.lookup import LOOKED_UP
 from bedrock_spark.answers.read import OpenAnswers
-from bedrock_spark.answers.store import AnswersFile
+from bedrock_spark.answers.store import AnswersFile, files_in_groups
 from bedrock_spark.answers.table import ANSWERED_AT, BODY_HASH
 from bedrock_spark.schema import INTERNAL_PREFIX
 from bedrock_spark.shards.hash_ranges import part_of
@@ -84,7 +84,7 @@ def with_answers(
     spark: SparkSession, rows: DataFrame, store: Storage, files: Sequence[AnswersFile]
 ) -> DataFrame:
     """Return the rows, and a row for each answer in some files: it has only HASH and ANSWER."""
-    groups = tuple(tuple(group) for group in _groups(files))
+    groups = tuple(tuple(group) for group in files_in_groups(files, _READ_BYTES, _READ_FILES))
     read = spark.range(0, len(groups), 1, len(groups)).mapInArrow(
         ReadAnswers(store, groups), f"`{HASH}` bigint, `{ANSWER}` struct<{_ANSWER_DDL}>"
     )
@@ -94,20 +94,6 @@ def with_answers(
     ]
     no_answer = F.lit(None).cast(f"struct<{_ANSWER_DDL}>").alias(ANSWER)
     return rows.select("*", no_answer).union(read.select(*nulls, F.col(ANSWER)))
-
-
-def _groups(files: Sequence[AnswersFile]) -> Iterator[list[AnswersFile]]:
-    """Yield the files in groups, each of which a task reads."""
-    group: list[AnswersFile] = []
-    size = 0
-    for file in files:
-        if group and (size + file.size > _READ_BYTES or len(group) == _READ_FILES):
-            yield group
-            group, size = [], 0
-        group.append(file)
-        size += file.size
-    if group:
-        yield group
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,7 @@ def test_a_config_that_is_closed_leaves_its_answers(local: LocalBedrock, tmp_pat
     for folder in folders[1:]:
         other = write_config(folder, local)
         assert page.client.get("/rows", query_string={"config": other}).status_code == 200
-    assert "Ask 20 rows" in page.text()  # it was opened anew
+    assert "Ask 20 rows" in page.text()  # the first config is opened again
     assert "Ask 3 rows: nothing to pay" in page.text(rows="3")
     page.ask()
     assert calls(local) == paid

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 
 from bedrock_spark.answers.lookup import LOOKED_UP
-from bedrock_spark.answers.store import HIGHEST, LOWEST, AnswersFile, pin_files
+from bedrock_spark.answers.store import (
+    HIGHEST,
+    LOWEST,
+    AnswersFile,
+    files_in_groups,
+    pin_files,
+)
 from bedrock_spark.answers.table import BODY_HASH
 from bedrock_spark.spark.prepare import streamed_answers as streaming
 from bedrock_spark.spark.prepare.columns import HASH
@@ -55,9 +61,21 @@ def test_thousands_of_small_files_are_read_once() -> None:
     large = [AnswersFile(f"answers/large-{number}.parquet", 200_000_000) for number in range(3)]
     opened, streamed = split_files([*small, *large], 80)
     assert opened == tuple(large)
-    groups = list(streaming._groups(streamed))
+    most = streaming._READ_BYTES, streaming._READ_FILES
+    groups = list(files_in_groups(streamed, *most))
     assert [file for group in groups for file in group] == small
     assert len(groups) == 25
+
+
+@given(listed(), st.integers(1, 10**9), st.none() | st.integers(1, 20))
+def test_a_group_has_no_more_bytes_and_files_than_it_may(
+    files: list[AnswersFile], most_bytes: int, most_files: int | None
+) -> None:
+    groups = list(files_in_groups(files, most_bytes, most_files))
+    assert [file for group in groups for file in group] == files
+    for group in groups:
+        assert 1 <= len(group) <= (most_files or len(files))
+        assert len(group) == 1 or sum(file.size for file in group) <= most_bytes
 
 
 def streamed_rows(
