@@ -119,38 +119,53 @@ def new_task(
     return new_task
 
 
+class SecondAttempt(FakeClock):
+    """Another attempt of the task, in a thread. It is the clock by which that attempt waits.
+
+    It begins while the first attempt asks IDS[5], and waits until `end` is called.
+    """
+
+    def __init__(self, new_task: NewTask, parts: tuple[Part, ...]) -> None:
+        super().__init__()
+        self._new_task, self._parts = new_task, parts
+        self._results: list[TaskResult] = []
+        self._waits, self.first_has_ended = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def sleep(self, seconds: float) -> None:
+        self._waits.set()
+        assert self.first_has_ended.wait(60)
+
+    def _run(self) -> None:
+        try:
+            self._results.append(replace(self._new_task(), clock=self)(self._parts))
+        finally:
+            self._waits.set()
+
+    def begin(self, record_id: str) -> None:
+        """Begin at the call for IDS[5]; return when the second attempt waits."""
+        if record_id == IDS[5] and not self._waits.is_set():
+            self._thread.start()
+            assert self._waits.wait(60)
+
+    def end(self) -> TaskResult:
+        """Let the second attempt go on; return its result."""
+        self.first_has_ended.set()
+        self._thread.join()
+        (result,) = self._results
+        return result
+
+
 def test_two_attempts_at_once_pay_for_each_record_once(
     folder: Folder, new_task: NewTask, caller: FakeCaller
 ) -> None:
     """As speculation starts them, or a lost executor that lives on: the second one waits."""
     (parts,) = folder.parts()
-    second: list[TaskResult] = []
-    waits, first_has_ended = threading.Event(), threading.Event()
-
-    class Waiting(FakeClock):
-        def sleep(self, seconds: float) -> None:
-            waits.set()
-            assert first_has_ended.wait(60)
-
-    def run_second() -> None:
-        try:
-            second.append(replace(new_task(), clock=Waiting())(parts))
-        finally:
-            waits.set()
-
-    thread = threading.Thread(target=run_second)
-
-    def start_second(record_id: str) -> None:
-        if record_id == IDS[5] and not waits.is_set():
-            thread.start()
-            assert waits.wait(60)
-
-    caller.before = start_second
+    second = SecondAttempt(new_task, parts)
+    caller.before = second.begin
     first = new_task()(parts)
-    first_has_ended.set()
-    thread.join()
+    assert second.end() == first
     assert caller.calls == Counter(IDS)
-    assert second == [first]
     assert first.asked == len(IDS)
 
 
@@ -159,33 +174,19 @@ def test_an_attempt_that_waited_looks_again_when_it_takes_over(
 ) -> None:
     """What it read before it had the claim lacks the answers that the other attempt wrote since."""
     (parts,) = folder.parts()
-    second: list[TaskResult] = []
-    waits, first_has_ended = threading.Event(), threading.Event()
-
-    class Waiting(FakeClock):
-        def sleep(self, seconds: float) -> None:
-            waits.set()
-            assert first_has_ended.wait(60)
-
-    thread = threading.Thread(
-        target=lambda: second.append(replace(new_task(), clock=Waiting())(parts))
-    )
+    second = SecondAttempt(new_task, parts)
 
     def fail_late(record_id: str) -> None:
-        if record_id == IDS[5] and not waits.is_set():
-            thread.start()
-            assert waits.wait(60)
-        if record_id == IDS[60] and not first_has_ended.is_set():
+        second.begin(record_id)
+        if record_id == IDS[60] and not second.first_has_ended.is_set():
             raise OSError("disk full")
 
     caller.before = fail_late
     with pytest.raises(OSError, match="disk full"):
         new_task()(parts)
     asked_before = caller.calls.total()
-    first_has_ended.set()
-    thread.join()
     # Of the calls of the first attempt, only the one that failed is made again.
-    assert second[0].asked == len(IDS) - asked_before + 1
+    assert second.end().asked == len(IDS) - asked_before + 1
     assert caller.calls == Counter(IDS) + Counter([IDS[60]])
 
 
