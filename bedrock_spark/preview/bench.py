@@ -21,7 +21,7 @@ from bedrock_spark.preview.history import Asked, History
 from bedrock_spark.preview.memory import AnswerMemory
 from bedrock_spark.preview.options import PreviewOptions
 from bedrock_spark.preview.rows import PreviewRows, use_rows
-from bedrock_spark.preview.sides import Side, side_of
+from bedrock_spark.preview.sides import side_of
 from bedrock_spark.preview.summary import notes_of, whole_of_side
 from bedrock_spark.preview.values import AnsweredRow, Whole
 from bedrock_spark.preview.view import View, estimate_of, find_answers, view_of
