@@ -116,7 +116,7 @@ def _choice(bench: Bench) -> RowChoice:
         keys = keys_of_lines(lines, bench.edits.draft.checked().source.key)
         if not keys:
             raise ConfigError("keys: name at least one, one a line")
-        return RowChoice(max(rows, len(keys)), keys=keys)
+        return RowChoice(rows, keys=keys)
     if how == "where":
         where = request.args.get("where", "").strip() or None
         return RowChoice(rows, where=where, where_name=_WHERE_NAME)

@@ -211,7 +211,7 @@ def test_rows_are_chosen_at_random_or_by_key(local: LocalBedrock, tmp_path: Path
     )
     assert one == same != other
     shown = page.text(how="keys", rows="1", keys="T-999")
-    assert "has no row for which the key is one of those given" in shown
+    assert "source: has no row with the key &#39;T-999&#39;" in shown
     query = {"config": page.config, "rows": "1000"}
     reply = page.client.get("/rows", query_string=query)
     assert (reply.status_code, "rows: must be a number from 1 to 200" in reply.text) == (400, True)
