@@ -15,7 +15,9 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
 from bedrock_spark.errors import JobRejectedError

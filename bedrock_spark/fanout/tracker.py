@@ -8,7 +8,8 @@ from __future__ import annotations
 import enum
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bedrock_spark.fanout.failure_causes import Cause, cause_of, is_complete
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Job, KnownJobs, LedgerState
