@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T", bound=msgspec.Struct)
 
 _FORMAT = 1
+_DAMAGE = (OSError, EOFError, zlib.error, msgspec.DecodeError)
 # Higher levels take four times as long for a tenth of the bytes.
 _GZIP_LEVEL = 1
 
@@ -124,16 +125,36 @@ def read_table(storage: Storage) -> dict[str, StoredRow]:
         return {}
     try:
         with gzip.open(io.BytesIO(data)) as lines:
-            if msgspec.json.decode(lines.readline(), type=_Head).format != _FORMAT:
-                return {}
-            decode = msgspec.json.Decoder(_Line).decode
             return {
                 line.unit: StoredRow(line.version, bytes(line.reconciled))
-                for line in map(decode, lines)
+                for line in _decoded(lines)
             }
-    except (OSError, EOFError, zlib.error, msgspec.DecodeError) as exc:
-        log.info("%s/%s: is read no further: %s", storage.uri, layout.RECONCILIATIONS_FILE, exc)
+    except _DAMAGE as exc:
+        _log_damage(storage, exc)
         return {}
+
+
+def _decoded(lines: io.BufferedIOBase) -> Iterator[_Line]:
+    """Yield the lines of a table; none if another version wrote it."""
+    head = lines.readline()
+    if msgspec.json.decode(head, type=_Head).format == _FORMAT:
+        yield from map(msgspec.json.Decoder(_Line).decode, lines)
+
+
+def _lines_of(data: bytes | None, storage: Storage) -> Iterator[_Line]:
+    """Yield the lines of a table whose checksum fits, up to one that is damaged.
+
+    data: the table; None if there is none
+    """
+    try:
+        if data is not None:
+            yield from _decoded(io.BytesIO(gzip.decompress(data)))
+    except _DAMAGE as exc:
+        _log_damage(storage, exc)
+
+
+def _log_damage(storage: Storage, exc: Exception) -> None:
+    log.info("%s/%s: is read no further: %s", storage.uri, layout.RECONCILIATIONS_FILE, exc)
 
 
 @garbage_collection_paused()
@@ -159,6 +180,27 @@ def read_reconciliations(storage: Storage) -> Reconciliations:
         table = calls.begin(read_table, storage)
     rows = dict(_current_rows(storage, listing.result(), table.result()))
     return Reconciliations(rows, storage.uri)
+
+
+def scan_reconciliations(storage: Storage, kind: type[T]) -> Iterator[T]:
+    """Yield every reconciliation as a struct that has a part of its members, in no order.
+
+    It calls the storage as `read_reconciliations` does. Memory holds the table as one piece of
+    bytes, and the versions of all units. Raises RunFolderError if one is of another format.
+    """
+    with calls_at_once(storage) as calls:
+        listing = calls.begin(list_versions, storage)
+        table = calls.begin(storage.read_if_present, layout.RECONCILIATIONS_FILE)
+    decode, versions = msgspec.json.Decoder(kind).decode, listing.result()
+    try:
+        for line in _lines_of(table.result(), storage):
+            if versions.get(line.unit) == line.version:
+                del versions[line.unit]
+                yield decode(line.reconciled)
+        for unit in versions:
+            yield decode(storage.read(layout.reconciliation_key(unit)))
+    except msgspec.MsgspecError as exc:
+        raise damaged(storage.uri, exc) from exc
 
 
 def _current_rows(

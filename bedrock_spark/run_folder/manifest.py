@@ -20,7 +20,7 @@ FORMAT = 1
 _COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
 
 
-class Shard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Shard(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The records of one batch job: one JSONL object, or a folder of several.
 
     records, bytes: how many it has; sha256: of the bytes, in hexadecimal
