@@ -30,7 +30,7 @@ from bedrock_spark.spark.collect.stage import collect
 from bedrock_spark.spark.prepare import lookup as looking
 from bedrock_spark.spark.prepare import stage
 from bedrock_spark.spark.prepare.rehearsal import rehearse
-from bedrock_spark.spark.prepare.shuffle import with_ids
+from bedrock_spark.spark.prepare.shuffle import route, with_ids
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.prepare.streamed_answers import with_answers
 from bedrock_spark.spark.results import results
@@ -411,7 +411,7 @@ def test_spark_puts_each_hash_into_its_part(spark: SparkSession, parts: int) -> 
         *(n * 10**16 for n in range(-900, 900, 37)),
     ]
     df = spark.createDataFrame([(h,) for h in hashes], "h bigint")
-    routed = df.repartition(parts, looking.route(F.col("h"), parts))
+    routed = df.repartition(parts, route(F.col("h"), parts))
     pairs = routed.select("h", F.spark_partition_id()).collect()
     expected = dict(zip(hashes, part_of(np.array(hashes), parts).tolist(), strict=True))
     assert {row[0]: row[1] for row in pairs} == expected
