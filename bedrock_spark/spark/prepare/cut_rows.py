@@ -17,6 +17,9 @@ from bedrock_spark.spark.prepare.repartitioning import Repartitioning
 from bedrock_spark.spark.prepare.task import Summaries
 from bedrock_spark.spark.tasks import TaskProgress
 
+# How often the tasks of a lookup may cut rows, of which the first time is by an estimate.
+_MOST_TRIALS = 2
+
 
 @contextmanager
 def cut_rows(
@@ -34,9 +37,8 @@ def cut_rows(
     check: is called with the summaries before others replace them, and may raise an error
     keeps_rows: whether the block needs all rows that are asked: so no lookup cuts them
     """
-    tried: set[int] = set()
     buckets = 0 if keeps_rows else repartitioning.planned_buckets(size, Looked(size))
-    while True:
+    for trials_left in range(_MOST_TRIALS, -1, -1):
         cutter = repartitioning.task(buckets, True) if buckets else None
         with lookup.looked_up(size, progress, cutter) as looked:
             summaries, needed = repartitioning.write_buckets(
@@ -46,6 +48,7 @@ def cut_rows(
                 yield looked, summaries
                 return
         # The lookup has cut rows into another number of buckets than they need: the estimate of
-        # their size was wrong, or fewer are asked than the first of them made expect.
-        tried.add(buckets)
-        buckets = needed if looked.asks_nearly_all and needed not in tried else 0
+        # their size was wrong, or fewer are asked than the first of them made expect. At last none
+        # may cut, and then the rows are there to be cut otherwise.
+        is_known = looked.asks_nearly_all and trials_left > 1
+        buckets = needed if is_known else 0
