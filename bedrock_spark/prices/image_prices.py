@@ -1,4 +1,4 @@
-"""Whether an image of Amazon's models costs more than the one price that the table has of its model.
+"""Whether an image of Amazon's models may cost more than the one price in the table.
 
 Larger images and those of premium quality cost more. The price of Titan in the table is that of the
 smallest standard images, up to 512 pixels a side. That of Nova Canvas is the one of premium images

@@ -225,7 +225,7 @@ TOLD = "Expected `thinking` or `redacted_thinking`, but found `"
 def test_claude_takes_results_after_its_own_thinking(
     members: dict[str, Any], blocks: list[dict[str, Any]], message: str
 ) -> None:
-    """With a budget: it must be there, first and unchanged. Without thinking, it is not looked at."""
+    """With a budget: it must be there, first and unchanged. Else nothing is asked of it."""
     called = {"role": "assistant", "content": [*blocks, {"type": "tool_use", **CALLING}]}
     tools = [{"name": "look_up", "input_schema": {"type": "object"}}]
     messages = [*MESSAGES, called, RESULTS]

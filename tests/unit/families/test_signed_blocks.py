@@ -77,7 +77,8 @@ def test_a_block_of_blank_text_is_left_out() -> None:
 @pytest.mark.parametrize(
     "output", [{}, {"content": None}, {"content": "x"}, {"content": [1, None]}]
 )
-def test_what_is_no_answer_of_claude_has_none(output: dict[str, Any]) -> None:
+def test_what_is_no_answer_of_claude_has_none(content: Any) -> None:
+    output = {"content": content}
     assert signed_blocks(output) == ()
     assert signed_blocks_in([output, {"delta": {"text": "x", "type": "text_delta"}}]) == ()
 

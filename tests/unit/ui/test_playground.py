@@ -232,8 +232,12 @@ def test_thinking_goes_back_to_the_model_that_signed_it(
     ended = lines_of(client, model=HAIKU, bodies=["{}"])[-1]
     assert ended["signed"] == [thought, use]
     turn = {
-        **{"question": "Look up 17", "answer": "", "calls": ended["calls"], "results": ["late"]},
-        **{"model": HAIKU, "signed": ended["signed"]},
+        "question": "Look up 17",
+        "answer": "",
+        "calls": ended["calls"],
+        "results": ["late"],
+        "model": HAIKU,
+        "signed": ended["signed"],
     }
     fields = {"tools": TOOLS, "thinking": "low", "max_tokens": "2000"}
     values = asked(model=HAIKU, question="", fields=fields, turns=[turn])
