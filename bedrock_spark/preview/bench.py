@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,19 +13,18 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import Clock, EndableClock
 from bedrock_spark.config import Config
 from bedrock_spark.config.row_choice import RowChoice
-from bedrock_spark.costs.call_bound import CallBound
-from bedrock_spark.costs.tokens import paid_words, small_dollars
 from bedrock_spark.errors import BedrockSparkError, ConfigError
-from bedrock_spark.preview.asking import ask_sides, estimated
-from bedrock_spark.preview.draft import Draft, Fields, read_draft
-from bedrock_spark.preview.estimate import estimate, most_of
+from bedrock_spark.preview.asking import ask_sides
+from bedrock_spark.preview.draft import Draft, Fields
+from bedrock_spark.preview.edits import Edits
 from bedrock_spark.preview.history import Asked, History
-from bedrock_spark.preview.memory import AnswerMemory, request_id
+from bedrock_spark.preview.memory import AnswerMemory
 from bedrock_spark.preview.options import PreviewOptions
 from bedrock_spark.preview.rows import PreviewRows, use_rows
-from bedrock_spark.preview.sides import Side, side_of
+from bedrock_spark.preview.sides import side_of
 from bedrock_spark.preview.summary import notes_of, whole_of_side
-from bedrock_spark.preview.values import AnsweredRow, Estimate, Whole
+from bedrock_spark.preview.values import AnsweredRow, Whole
+from bedrock_spark.preview.view import View, estimate_of, find_answers, view_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -35,56 +33,28 @@ if TYPE_CHECKING:
 OpenSpark = Callable[[Config], "SparkSession"]
 
 
-@dataclass(frozen=True)
-class View:
-    """The rows as the config of now renders them.
-
-    draft: the config that they are rendered by; side: its rows; rows: all their columns
-    new: what it costs to ask the rows without an answer; again: to ask all rows again
-    most: what asking a row costs in words, by its number; None if its price is not known
-    bounds: what each body uses at most
-    digest: of the requests and their prices: what a person sees who agrees to pay for them
-    """
-
-    draft: Draft
-    side: Side
-    rows: PreviewRows
-    choice: RowChoice
-    new: Estimate
-    again: Estimate
-    most: dict[int, str | None]
-    bounds: dict[bytes, CallBound]
-    digest: str
-
-
 @dataclass
 class Bench:
     """One config and its rows. Safe for the threads of a server.
 
+    edits: the changes of the config, which may be older than this and live longer
     aws: the Region and the endpoint, if the config names none
     asks_service: whether the service may count the tokens of requests, which is free
-    draft: the config with its changes; typed: what the fields hold, valid or not
     memory: the answers that were paid for, which several configs may share
     error: why the rows or the changes cannot be shown
     reason: why Spark reads the rows; None if it does not
-    paid: dollars of the calls so far; unknown_calls: those of them whose cost is not known
     """
 
-    name: str
+    edits: Edits
     aws: AwsSettings
     clock: Clock
     open_spark: OpenSpark
     asks_service: bool
-    choice: RowChoice
     memory: AnswerMemory
-    draft: Draft = field(init=False)
-    typed: Fields = field(init=False)
     view: View | None = None
     error: BedrockSparkError | None = None
     reason: str | None = None
     history: History = field(default_factory=History)
-    paid: Decimal = Decimal()
-    unknown_calls: int = 0
     whole: Whole | None = None
     _worker: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="rows")
@@ -95,10 +65,14 @@ class Bench:
     _changing: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        """Read the config. Raises ConfigError if it is not valid."""
-        self.draft = read_draft(self.name)
-        self.typed = self.draft.fields
+        """Begin to read the rows."""
+        edits = self.edits
         self._begin()
+        if edits.typed != edits.draft.fields:
+            try:
+                _changed(edits.draft, edits.typed)
+            except BedrockSparkError as exc:
+                self.error = exc
 
     @property
     def is_reading(self) -> bool:
@@ -124,9 +98,9 @@ class Bench:
     def choose(self, choice: RowChoice) -> None:
         """Read other rows. The answers of the ones before are remembered, and not shown."""
         with self._changing:
-            if choice != self.choice:
+            if choice != self.edits.choice:
                 self._refuse_while_asking()
-                self.choice, self.view, self.history = choice, None, History()
+                self.edits.choice, self.view, self.history = choice, None, History()
                 self.whole = None
                 self._begin()
 
@@ -134,24 +108,23 @@ class Bench:
         """Change the config. Raises ConfigError for a change that is not valid; it is kept, too."""
         with self._changing:
             self._refuse_while_asking()
-            self.typed, self.error = fields, None
+            edits = self.edits
+            edits.typed, self.error = fields, None
             try:
-                draft = self.draft.with_fields(fields)
-                draft.checked()
+                draft = _changed(edits.draft, fields)
             except BedrockSparkError as exc:
                 self.error = exc
                 raise
-            if draft != self.draft:
+            if draft != edits.draft:
                 self.whole = None
-            self.draft, self.typed = draft, draft.fields
+            edits.take(draft)
             self._begin()
 
     def reset(self) -> None:
         """Take the config as its file is now."""
         with self._changing:
             self._refuse_while_asking()
-            self.draft = read_draft(self.name)
-            self.typed, self.error = self.draft.fields, None
+            self.edits.reset()
             self._begin()
 
     def _refuse_while_asking(self) -> None:
@@ -170,14 +143,14 @@ class Bench:
 
     def _viewed(self) -> View:
         """Render the rows by the config of now; read them first, unless they are there."""
-        draft, choice = self.draft, self.choice
+        draft, choice = self.edits.draft, self.edits.choice
         config = draft.checked()
         if config.endpoint_url is None and self.aws.endpoint_url is not None:
             config = config.model_copy(update={"endpoint_url": self.aws.endpoint_url})
         if config.batch.region is None and self.aws.region is not None:
             batch = config.batch.model_copy(update={"region": self.aws.region})
             config = config.model_copy(update={"batch": batch})
-        side = side_of(self.name, config, self.clock)
+        side = side_of(self.edits.name, config, self.clock)
 
         def render(rows: PreviewRows) -> None:
             side.rendered = rows.rendered(side.config)
@@ -187,40 +160,15 @@ class Bench:
             return self.open_spark(config)
 
         before = self.view
-        if before is not None and before.choice == choice and self._renders(before.rows, render):
-            return self._priced(draft, side, before.rows, choice)
-        self.reason = None
-        rows = use_rows(side.config, side.aws, choice, render, spark)
-        return self._priced(draft, side, rows, choice)
-
-    def _renders(self, rows: PreviewRows, render: Callable[[PreviewRows], None]) -> bool:
-        """Render rows that were read; return False if only Spark reads a column as a run does."""
-        from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError
-
-        try:
-            render(rows)
-        except NeedsSparkError:
-            return False
-        return True
-
-    def _priced(self, draft: Draft, side: Side, rows: PreviewRows, choice: RowChoice) -> View:
-        side.kept = {}
-        again = estimated(side, asks_service=self.asks_service)
-        groups = side.groups()
-        bounds = {body: each for (_, body), each in zip(groups, side.bounds, strict=True)}
-        most = {
-            number: _most_in_words(bounds[body], side)
-            for numbers, body in groups
-            for number in numbers
-        }
-        self._look_up(side)
-        new = _estimate(side, bounds)
-        return View(draft, side, rows, choice, new, again, most, bounds, _digest_of(side))
-
-    def _look_up(self, side: Side) -> None:
-        side.look_up(self.clock.now())
-        bodies = {row.line.body for row in side.rendered if row.line is not None}
-        side.kept |= self.memory.find(side, bodies)
+        if before is not None and before.choice == choice and _renders(before.rows, render):
+            rows = before.rows
+        else:
+            self.reason = None
+            rows = use_rows(side.config, side.aws, choice, render, spark)
+        return view_of(
+            *(draft, side, rows, choice, self.memory, self.clock.now()),
+            asks_service=self.asks_service,
+        )
 
     def stop(self) -> None:
         """Ask no further row, and repeat no call. Running calls end, and their answers are kept."""
@@ -252,10 +200,7 @@ class Bench:
             self._ask(view, on_row, numbers, again=again, max_cost=max_cost)
         finally:
             try:
-                # What was answered need not be paid for again.
-                side = replace(view.side)
-                self._look_up(side)
-                self.view = replace(view, side=side, new=_estimate(side, view.bounds))
+                self.view = view.with_answers(self.memory, self.clock.now())
             finally:
                 self._asking.release()
 
@@ -292,12 +237,13 @@ class Bench:
     ) -> None:
         side = replace(view.side, wanted=numbers, answered={}, kept={})
         if not again:
-            self._look_up(side)
-        _estimate(side, view.bounds)
+            find_answers(side, self.memory, self.clock.now())
+        estimate_of(side, view.bounds)
         options = PreviewOptions(max_cost=max_cost, limit_name="the limit")
 
         def note(_: int, row: AnsweredRow) -> None:
-            self._note(side, row)
+            self.edits.note(row)
+            self.history.note(Asked(view.request_of(row.number), row))
             on_row(row)
 
         keeping = self.memory.with_keeper
@@ -305,24 +251,12 @@ class Bench:
         ask_sides([side], options, clock, note, keeping, self._stop.is_set)
         self.whole = self._whole_of(view)
 
-    def _note(self, side: Side, row: AnsweredRow) -> None:
-        line = side.rendered[row.number - 1].line
-        self.paid += row.cost or Decimal()
-        self.unknown_calls += row.is_paid and row.cost is None
-        self.history.note(Asked(None if line is None else request_id(side, line.body), row))
-
-    @property
-    def paid_in_words(self) -> str:
-        """Return what the calls here have cost, and how many have a cost that is not known."""
-        return paid_words(self.paid, self.unknown_calls)
-
     def is_current(self, number: int) -> bool:
         """Tell whether the last answer of a row is one to the request of now."""
         asked = self.history.last(number)
         if asked is None or self.view is None:
             return False
-        line = self.view.side.rendered[number - 1].line
-        return asked.request == (None if line is None else request_id(self.view.side, line.body))
+        return asked.request == self.view.request_of(number)
 
     def notes(self) -> list[str]:
         """Return what the prices and the sum of the whole leave out."""
@@ -340,24 +274,19 @@ class Bench:
         return whole_of_side(view.side, view.rows, paid)
 
 
-def _digest_of(side: Side) -> str:
-    found = hashlib.sha256(repr(side.prices).encode())
-    for row in side.rendered:
-        found.update(b"-" if row.line is None else request_id(side, row.line.body))
-    return found.hexdigest()[:32]
+def _changed(draft: Draft, fields: Fields) -> Draft:
+    """Return a config with other texts in its fields. Raises ConfigError if it is not valid."""
+    changed = draft.with_fields(fields)
+    changed.checked()
+    return changed
 
 
-def _most_in_words(bound: CallBound, side: Side) -> str | None:
-    """Return `at most $0.02`, or `about $0.02` if nothing bounds the call; None without a price."""
-    most = most_of(side.prices, bound)
-    if most is None:
-        return None
-    if not bound.has_limit:
-        return f"{small_dollars(most)} or more"
-    return f"{'at most' if bound.is_strict else 'about'} {small_dollars(most)}"
+def _renders(rows: PreviewRows, render: Callable[[PreviewRows], None]) -> bool:
+    """Render rows that were read; return False if only Spark reads a column as a run does."""
+    from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError
 
-
-def _estimate(side: Side, bounds: dict[bytes, CallBound]) -> Estimate:
-    """Return what the rows to ask cost, and note in the side the bound of each request."""
-    side.bounds = [bounds[body] for _, body in side.groups()]
-    return estimate(side.config, side.prices, side.bounds)
+    try:
+        render(rows)
+    except NeedsSparkError:
+        return False
+    return True

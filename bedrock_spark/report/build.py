@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from bedrock_spark.config.shown import shown_config
-from bedrock_spark.costs.fallback_paid import FallbackPaid, PaidUse, fallback_paid
-from bedrock_spark.costs.spent import Spent, spent
+from bedrock_spark.costs.fallback_paid import FallbackPaid, PaidUse
+from bedrock_spark.costs.run_cost import cost_so_far
 from bedrock_spark.costs.tokens import Tokens
-from bedrock_spark.costs.used import batch_used, canary_used, estimate_by, expected_of
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
 from bedrock_spark.prices.run_prices import batch_model_ids, highest_tier
 from bedrock_spark.report.findings import failed_jobs
 from bedrock_spark.report.timeline import timeline_of
@@ -55,16 +53,11 @@ def build_report(
     cost = saved = paid_tokens = None
     paid, unpriced = FallbackPaid(), list[str]()
     if manifest is not None:
-        expected = expected_of(config, run.prices, tries)
-        batch = batch_used(jobs.values(), estimate_by(expected, manifest.shards))
-        paid = fallback_paid([totals.fallback_models], run.prices, expected, manifest)
-        canary = canary_used(tries, expected)
-        costs = spent(run.prices, batch, paid, canary, unit_hours)
-        cost, unpriced = _cost(costs), [*_unpriced(run, jobs, costs, paid)]
-        all_paid = batch + paid.tokens + canary
-        paid_tokens = {"input": all_paid.input, "output": all_paid.output}
+        found = cost_so_far(run, manifest, jobs, tries, [totals.fallback_models], unit_hours)
+        cost, unpriced, paid = found.as_json(), [*found.unpriced], found.fallback
+        paid_tokens = {"input": found.tokens.input, "output": found.tokens.output}
         kept = totals.kept_tokens
-        saved = _saved(run, batch, manifest, cost, kept) if cost is not None else None
+        saved = _saved(run, found.batch, manifest, cost, kept) if cost is not None else None
     return Report(
         run_id=run.run_id,
         run_uri=run.storage.uri,
@@ -160,29 +153,6 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
         "input_tokens": sum(each.input_tokens + each.probe_tokens[0] for each in tries),
         "output_tokens": sum(each.output_tokens + each.probe_tokens[1] for each in tries),
     }
-
-
-def _cost(costs: Spent) -> dict[str, float] | None:
-    """Return the dollars for batch, fallback, canary and model units, and in total, if any.
-
-    They are rounded to hundredths of a cent. A part without a price is left out.
-    """
-    priced = {name: part for name, part in costs.parts().items() if part is not None}
-    if not priced:
-        return None
-    return {name: round(float(part), 4) for name, part in {**priced, "total": costs.total}.items()}
-
-
-def _unpriced(run: Run, jobs: Mapping[str, Job], costs: Spent, paid: FallbackPaid) -> Iterator[str]:
-    """Yield what was paid for and is not in the sum, because its price is not known."""
-    if jobs and costs.batch is None:
-        yield BATCH
-    current = run.config.fallback.model_id if run.config.fallback is not None else None
-    if any(use.model_id in (None, current) for use in paid.unpriced):
-        yield FALLBACK
-    for use in paid.unpriced:
-        if use.model_id not in (None, current):
-            yield f"{use.answers:,} answers of {use.model_id}"
 
 
 def _model_use(part: PaidUse) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.outputs.outcomes import OK, REJECTED
 from bedrock_spark.page.short_values import shortened
-from bedrock_spark.preview.bench import Bench, View
+from bedrock_spark.preview.bench import Bench
 from bedrock_spark.preview.history import ANSWER, changed
 from bedrock_spark.preview.memory import THIS_SESSION
 from bedrock_spark.preview.values import AnsweredRow
+from bedrock_spark.preview.view import View
 from bedrock_spark.preview.words import answer_text, shown
 from bedrock_spark.schema import parse_ddl
 

@@ -19,7 +19,13 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.cli import main
 from bedrock_spark.config import Config
 from bedrock_spark.config.row_choice import RowChoice
-from bedrock_spark.errors import BudgetError, ConfigError, InvokeRefusedError, PlanError
+from bedrock_spark.errors import (
+    BudgetError,
+    ConfigError,
+    ExitCode,
+    InvokeRefusedError,
+    PlanError,
+)
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.preview import preview, render
 from bedrock_spark.preview.options import PreviewOptions
@@ -208,6 +214,24 @@ def test_a_condition_that_chooses_no_row_says_why(
             read_first_rows(spark, config_of(local), AwsSettings("us-east-1"), rows, choice)
 
 
+def test_spark_finds_a_row_for_each_key_and_names_the_others(
+    spark: SparkSession, local: LocalBedrock, rows: DataFrame
+) -> None:
+    """A key of many rows hides no other one."""
+    asked = rows.select("id", "body", "day")
+    found = asked.where("id = 1")
+    many = found.union(found).union(found).union(asked).coalesce(1)
+    config, aws = config_of(local), AwsSettings("us-east-1")
+
+    def ids(*keys: str) -> list[int]:
+        choice = RowChoice(1, keys=tuple((key,) for key in keys))
+        return [row.id for row in read_first_rows(spark, config, aws, many, choice).rows]
+
+    assert ids("7", "1", "0") == [1, 0, 7]
+    with pytest.raises(PlanError, match="has no row with 2 of the 3 keys: '99', '98'; correct"):
+        ids("99", "1", "98")
+
+
 def test_a_model_that_cannot_be_called_says_what_to_do(
     spark: SparkSession, local: LocalBedrock, rows: DataFrame
 ) -> None:
@@ -295,8 +319,10 @@ def test_the_command_asks_rows_at_random_and_rows_by_key(
     ):
         assert call("preview", "a.yaml", *options) == 2
         assert message in capsys.readouterr().err
-    assert call("preview", "a.yaml", "--key", "99") != 0
-    assert "has no row for which the key is one of those given" in capsys.readouterr().err
+    assert call("preview", "a.yaml", "--key", "2", "--key", "99") == ExitCode.CONFIG
+    found = capsys.readouterr()
+    assert "source: has no row with 1 of the 2 keys: '99'; correct it" in found.err
+    assert "asks" not in found.err
 
 
 def test_the_command_writes_a_page(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

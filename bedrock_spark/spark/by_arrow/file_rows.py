@@ -12,7 +12,7 @@ from pyarrow import parquet as pq
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config, SourceConfig
-from bedrock_spark.config.row_choice import RowChoice
+from bedrock_spark.config.row_choice import KeySearch, RowChoice
 from bedrock_spark.errors import PlanError, SourceError
 from bedrock_spark.families.request_body import body_template, check_columns
 from bedrock_spark.shards.plan import SourceSize
@@ -125,13 +125,15 @@ def read_file_rows(config: Config, aws: AwsSettings, choice: RowChoice) -> FileR
         raise NeedsSparkError(why)
     try:
         files = find_files(source.path, aws, choice.seed)
-        batch = _read(files, source, choice)
+        search = KeySearch(choice)
+        batch = _read(files, source, choice, search)
     except (pa.ArrowException, OSError) as exc:
         # Of Parquet only: its messages name columns and places in the file, and no value.
         raise SourceError(
             f"source.path = {source.path!r}: cannot be read as {source.format}: "
             f"{str(exc).splitlines()[0]}"
         ) from None
+    search.end()
     if not batch.num_rows:
         conditions = choice.said()
         what = f"has no row for which {conditions}" if conditions else "has no rows"
@@ -170,10 +172,13 @@ def _refuse_types(batch: pa.RecordBatch, template: BodyTemplate, config: Config)
             raise NeedsSparkError(f"the column {placeholder.column} has the type {kind}")
 
 
-def _read(files: SourceFiles, source: SourceConfig, choice: RowChoice) -> pa.RecordBatch:
+def _read(
+    files: SourceFiles, source: SourceConfig, choice: RowChoice, search: KeySearch
+) -> pa.RecordBatch:
     """Return the chosen rows as one batch; one without rows if there are none."""
+    count = len(choice.keys) or choice.rows
     if _form(source) == "parquet":
-        return _one_batch(_parquet_rows(files, source, choice), choice.rows)
+        return _one_batch(_parquet_rows(files, source, choice, search), count)
     if (choice.keys or choice.seed is not None) and files.size > _MOST_TEXT_BYTES:
         raise NeedsSparkError(f"the files have {files.size:,} bytes, which are read as a whole")
     if choice.keys and not files.is_whole:
@@ -182,9 +187,9 @@ def _read(files: SourceFiles, source: SourceConfig, choice: RowChoice) -> pa.Rec
         batch for stored in files.chosen for batch in _text_batches(files.open(stored), source)
     )
     if choice.keys:
-        batches = (_with_keys(batch, source, choice) for batch in batches)
+        batches = (_with_keys(batch, source, search) for batch in batches)
     if choice.seed is None:
-        return _one_batch(batches, choice.rows)
+        return _one_batch(batches, count)
     whole = _one_batch(batches, None)
     places = random.Random(choice.seed).sample(
         range(whole.num_rows), min(choice.rows, whole.num_rows)
@@ -193,7 +198,7 @@ def _read(files: SourceFiles, source: SourceConfig, choice: RowChoice) -> pa.Rec
 
 
 def _parquet_rows(
-    files: SourceFiles, source: SourceConfig, choice: RowChoice
+    files: SourceFiles, source: SourceConfig, choice: RowChoice, search: KeySearch
 ) -> Iterator[pa.RecordBatch]:
     opened = (parquet_files.open_parquet(files.open(stored)) for stored in files.chosen)
     if choice.keys:
@@ -203,7 +208,7 @@ def _parquet_rows(
             )
         columns = _names_in_file(source)
         for file in opened:
-            yield from parquet_files.rows_with_keys(file, columns, choice.keys)
+            yield from parquet_files.rows_with_keys(file, columns, search)
     elif choice.seed is not None:
         yield from parquet_files.random_rows([*opened], choice.rows, choice.seed)
     else:
@@ -217,12 +222,12 @@ def _names_in_file(source: SourceConfig) -> tuple[str, ...]:
     return tuple(before.get(name, name) for name in source.key)
 
 
-def _with_keys(batch: pa.RecordBatch, source: SourceConfig, choice: RowChoice) -> pa.RecordBatch:
+def _with_keys(batch: pa.RecordBatch, source: SourceConfig, search: KeySearch) -> pa.RecordBatch:
     columns = _names_in_file(source)
     missing = next((name for name in columns if name not in batch.schema.names), None)
     if missing is not None:
         raise NeedsSparkError(f"some rows have no column {missing}")
-    return batch.take(parquet_files.places_of_keys(batch, columns, choice.keys))
+    return batch.take(parquet_files.places_of_keys(batch, columns, search))
 
 
 _TEXT_READERS: dict[str, Callable[[RangeFile, SourceConfig], Iterator[pa.RecordBatch]]] = {

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet as pq
 
+from bedrock_spark.config.row_choice import KeySearch
 from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError, refuse_names
 from bedrock_spark.storage.range_file import RangeFile
 
@@ -146,11 +147,11 @@ def _weighted(
 
 
 def rows_with_keys(
-    file: pq.ParquetFile, columns: tuple[str, ...], keys: Sequence[tuple[str, ...]]
+    file: pq.ParquetFile, columns: tuple[str, ...], search: KeySearch
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows that have one of some keys. Of each row group, the keys are read first.
+    """Yield the rows whose keys are missing. Of each row group, the keys are read first.
 
-    columns: the names in the file; keys: their values as Spark casts them to text
+    columns: the names in the file; search: for their values as Spark casts them to text
     Raises NeedsSparkError for a type whose text may differ.
     """
     for name in columns:
@@ -159,18 +160,19 @@ def rows_with_keys(
         if not any(is_kind(kind) for is_kind in _AS_KEY):
             raise NeedsSparkError(f"the column {name} of the key has the type {kind}")
     for number in range(file.metadata.num_row_groups):
+        if not search.missing:
+            return
         found = places_of_keys(
-            file.read_row_group(number, columns=list(columns), use_threads=False), columns, keys
+            file.read_row_group(number, columns=list(columns), use_threads=False), columns, search
         )
         if len(found):
             yield from plain(file.read_row_group(number, use_threads=False).take(found))
 
 
 def places_of_keys(
-    table: pa.Table | pa.RecordBatch, columns: tuple[str, ...], keys: Sequence[tuple[str, ...]]
+    table: pa.Table | pa.RecordBatch, columns: tuple[str, ...], search: KeySearch
 ) -> pa.Array:
-    """Return the numbers of the rows that have one of some keys."""
-    wanted = set(keys)
+    """Return the numbers of the rows whose keys are missing. Then they are not."""
     texts = [pc.cast(table.column(name), pa.string()).to_pylist() for name in columns]
-    found = [n for n, key in enumerate(zip(*texts, strict=True)) if key in wanted]
-    return pa.array(found, pa.int64())
+    places = ((key, n) for n, key in enumerate(zip(*texts, strict=True)))
+    return pa.array(search.new(places), pa.int64())

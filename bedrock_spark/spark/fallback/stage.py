@@ -104,7 +104,7 @@ def ask_unanswered(
     )
     open_round(run.storage, round_id, SystemClock(), observe=observe)
     try:
-        total = sum(part.records for parts in groups for part in parts)
+        total = sum(parts.records for parts in groups)
         limit = run.config.budget.max_cost_usd
         progress = RoundProgress(total, config, observe, SystemClock(), cost, limit)
         with (

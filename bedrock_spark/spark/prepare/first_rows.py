@@ -18,7 +18,7 @@ from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config, SourceConfig
-from bedrock_spark.config.row_choice import RowChoice
+from bedrock_spark.config.row_choice import KeySearch, RowChoice
 from bedrock_spark.errors import ConfigError, PlanError
 from bedrock_spark.families.request_body import body_template, check_columns
 from bedrock_spark.shards.plan import SourceSize
@@ -38,6 +38,7 @@ from bedrock_spark.spark.prepare.table import SourceTable, open_table
 
 # As much of a value says which column is a key, and which one is to be asked about.
 _MAX_SAMPLED = 4_096
+_ROW, _KEY = "row", "key"
 _RENDERED = "line binary, reason string, row_values string"
 
 
@@ -131,11 +132,12 @@ def read_first_rows(
             with config_errors(choice.where_name):
                 full = full.where(choice.where)
                 _ = full.schema  # over Spark Connect, this asks the server
-        if choice.keys:
-            full = full.where(_has_key(config.source.key, choice.keys))
         if choice.seed is not None:
             full = full.orderBy(F.rand(choice.seed))
-        rows = full.take(choice.rows)
+        if choice.keys:
+            rows = _rows_with_keys(full, config.source, choice)
+        else:
+            rows = full.take(choice.rows)
     if not rows:
         conditions = choice.said(config.source.where)
         what = f"has no row for which {conditions}" if conditions else "has no rows"
@@ -143,11 +145,28 @@ def read_first_rows(
     return FirstRows(spark, config, aws, df, table, rows)
 
 
-def _has_key(columns: Sequence[str], keys: Sequence[Sequence[str]]) -> Column:
-    """Return whether a row has one of these keys, whose values are texts."""
-    if not columns:
+def _rows_with_keys(full: DataFrame, source: SourceConfig, choice: RowChoice) -> list[Row]:
+    """Return a row for each key. Raises PlanError, which names the keys that no row has.
+
+    A key that many rows have may leave no place for the others: those are searched for again.
+    """
+    if not source.key:
         raise ConfigError("source.key: is not set, so no row can be named by its key")
-    texts = [column_of(name).cast("string") for name in columns]
+    texts = [column_of(name).cast("string") for name in source.key]
+    both = F.struct("*").alias(_ROW), F.array(*texts).alias(_KEY)
+    found: list[Row] = []
+    search = KeySearch(choice)
+    while missing := search.missing:
+        taken = full.where(_is_one_of(texts, missing)).select(*both).take(len(missing))
+        found += search.new((tuple(each[_KEY]), each[_ROW]) for each in taken)
+        if len(taken) < len(missing) or search.missing == missing:
+            break
+    search.end(source.where)
+    return found
+
+
+def _is_one_of(texts: Sequence[Column], keys: Sequence[Sequence[str]]) -> Column:
+    """Return whether a row has one of these keys. texts: the values of its own key"""
     if len(texts) == 1:
         return texts[0].isin([key[0] for key in keys])
     each = (

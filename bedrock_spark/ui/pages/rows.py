@@ -23,10 +23,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bedrock_spark.config.row_choice import RowChoice, keys_of_lines
 from bedrock_spark.errors import BedrockSparkError, ConfigError
-from bedrock_spark.preview.bench import Bench, View
+from bedrock_spark.preview.bench import Bench
 from bedrock_spark.preview.draft import Fields
 from bedrock_spark.preview.options import MAX_COST
 from bedrock_spark.preview.values import AnsweredRow, Estimate
+from bedrock_spark.preview.view import View
 from bedrock_spark.preview.words import whole_line
 from bedrock_spark.ui.benches import MOST_CONFIGS, benches, share_benches
 from bedrock_spark.ui.current import argument, require_calls, ui_settings
@@ -50,13 +51,14 @@ def show() -> str | AnyResponse:
     name = request.args.get("config", "").strip()
     place = ui_settings().place
     if not name:
-        if place is not None and place.kind is Kind.CONFIG:
+        is_own = place is not None and place.kind is Kind.CONFIG
+        if place is not None and is_own and "other" not in request.args:
             return redirect(url_for("rows.show", config=place.name))
-        return render_template("rows.html", config="", bench=None)
+        return render_template("rows.html", config="", bench=None, opened=benches().opened())
     bench = benches().of(name)
     if "rows" in request.args:
         choice = _choice(bench)
-        if choice != bench.choice:
+        if choice != bench.edits.choice:
             bench.choose(choice)
         return redirect(url_for("rows.show", config=name))
     is_there = bench.wait(_WAIT_SECONDS)
@@ -85,7 +87,7 @@ def _sums(bench: Bench, view: View) -> dict[str, Any]:
         "view": view,
         "new_price": _price(view.new),
         "again_price": _price(view.again),
-        "paid": bench.paid_in_words,
+        "paid": bench.edits.paid_in_words,
         "whole": None if bench.whole is None else whole_line(bench.whole),
         "notes": bench.notes(),
         "compared": bench.history.compared_rows(),
@@ -111,10 +113,10 @@ def _choice(bench: Bench) -> RowChoice:
         return RowChoice(rows, seed=_number("seed", 0, 1_000_000))
     if how == "keys":
         lines = request.args.get("keys", "").replace("\r", "").split("\n")
-        keys = keys_of_lines(lines, bench.draft.checked().source.key)
+        keys = keys_of_lines(lines, bench.edits.draft.checked().source.key)
         if not keys:
             raise ConfigError("keys: name at least one, one a line")
-        return RowChoice(max(rows, len(keys)), keys=keys)
+        return RowChoice(rows, keys=keys)
     if how == "where":
         where = request.args.get("where", "").strip() or None
         return RowChoice(rows, where=where, where_name=_WHERE_NAME)
@@ -162,8 +164,8 @@ def _fields() -> Fields:
 def config() -> AnyResponse:
     """Return the changed config as a file."""
     bench = benches().of(argument("config"))
-    name = bench.draft.file.rpartition("/")[2]
-    response = Response(bench.draft.text, mimetype="application/yaml")
+    name = bench.edits.draft.file.rpartition("/")[2]
+    response = Response(bench.edits.draft.text, mimetype="application/yaml")
     response.headers.set("Content-Disposition", "attachment", filename=name)
     return response
 
@@ -288,7 +290,7 @@ class _Asking:
         html = ""
         if view is not None:
             sums = _sums(bench, view)
-            html = render_template("rows/sums.html", bench=bench, config=bench.name, **sums)
+            html = render_template("rows/sums.html", bench=bench, config=bench.edits.name, **sums)
         return _line(end=True, html=html, error=error)
 
 

@@ -9,10 +9,11 @@ let asking = null;
 let dirty = false;
 
 if (reading) waitForRows();
-if (table) {
-  document.addEventListener("submit", onSubmit);
-  fields.addEventListener("input", onInput);
-}
+if (table) document.addEventListener("submit", onSubmit);
+fields.addEventListener("input", onInput);
+fields.addEventListener("submit", () => { dirty = false; });
+// What was typed and not applied is on this page only: the browser asks before it goes.
+addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
 
 // Load the page again when its rows are read.
 async function waitForRows() {
@@ -20,13 +21,14 @@ async function waitForRows() {
     const reply = await fetch(reading.dataset.state, { headers: { Accept: "application/json" } });
     if (!reply.ok || (await reply.json()).is_there) break;
   }
-  location.reload();
+  if (dirty) reading.textContent = "The rows are read. Apply your changes to see them.";
+  else location.reload();
 }
 
 function onInput() {
   dirty = true;
   enable();
-  said.textContent = "The fields have changed: apply them first, and the price is shown for them.";
+  if (said) said.textContent = "The fields have changed: apply them first, and the price is shown for them.";
 }
 
 // The price on a button is that of the fields as they were applied.

@@ -211,7 +211,7 @@ def test_rows_are_chosen_at_random_or_by_key(local: LocalBedrock, tmp_path: Path
     )
     assert one == same != other
     shown = page.text(how="keys", rows="1", keys="T-999")
-    assert "has no row for which the key is one of those given" in shown
+    assert "source: has no row with the key &#39;T-999&#39;" in shown
     query = {"config": page.config, "rows": "1000"}
     reply = page.client.get("/rows", query_string=query)
     assert (reply.status_code, "rows: must be a number from 1 to 200" in reply.text) == (400, True)
@@ -231,26 +231,55 @@ def test_answers_are_kept_where_the_config_keeps_them(local: LocalBedrock, tmp_p
     assert calls(local) == paid
 
 
-def test_a_config_that_is_closed_leaves_its_answers(local: LocalBedrock, tmp_path: Path) -> None:
-    """Five are opened, and four stay open: the first is asked again for nothing."""
-    folders = [tmp_path / str(n) for n in range(5)]
+def test_a_config_that_is_closed_leaves_its_answers_and_changes(
+    local: LocalBedrock, tmp_path: Path
+) -> None:
+    """Five are opened, and four stay open. The first is opened again as it was, and costs nothing.
+
+    Its prompt, the choice of rows, what was paid, and a field that is not valid are kept. A config
+    without changes is read again: its file has changed.
+    """
+    folders = [tmp_path / str(n) for n in range(6)]
     for folder in folders:
         folder.mkdir()
     page = Rows(write_config(folders[0], local), allow_calls=True)
+    others = [write_config(folder, local) for folder in folders[1:]]
+
+    def open_all() -> None:
+        for other in others:
+            found = page.client.get("/rows", query_string={"config": other})
+            assert found.status_code == 200, found.text
+
+    open_all()
     page.text(rows="3")
+    page.change(prompt="Sort: {{ body }}")
     *_, end = page.ask()
     assert "3 answers of all configs of this page, 3 of them nowhere else" in words(end["html"])
+    sum_paid = re.findall(r"<dt>paid here</dt><dd>(\$[\d.]+)", end["html"])
     paid = calls(local)
-    for folder in folders[1:]:
-        other = write_config(folder, local)
-        assert page.client.get("/rows", query_string={"config": other}).status_code == 200
-    assert "Ask 20 rows" in page.text()  # the first config is opened again
-    assert "Ask 3 rows: nothing to pay" in page.text(rows="3")
+    Path(others[0]).write_text(Path(others[0]).read_text().replace("in English", "in French"))
+    Path(page.config).write_text("run_uri: 5\n")  # the changed text counts, and not the file
+    open_all()
+    again = page.text()
+    assert "Ask 3 rows: nothing to pay" in again
+    assert "Sort: {{ body }}</textarea>" in again
+    assert re.findall(r"<dt>paid here</dt><dd>(\$[\d.]+)", again) == sum_paid != ["$0.0000"]
     page.ask()
     assert calls(local) == paid
+    page.change(prompt="Sort: {{ body }}", parameters="max_tokens: a lot")
+    open_all()
+    shown = page.text()
+    assert "request.max_tokens: must be a whole number" in shown
+    assert "max_tokens: a lot</textarea>" in shown
+    page.change(prompt="Sort: {{ body }}")
     saved = page.client.get("/rows/answers.jsonl")
     assert len(saved.text.splitlines()) == 3
     assert "3 answers of all configs of this page, 0 of them nowhere else" in words(page.text())
+    unchanged = page.client.get("/rows/config", query_string={"config": others[0]})
+    assert "in French" in unchanged.text
+    listed = words(page.client.get("/rows", query_string={"other": "1"}).text)
+    assert f"{page.config} , changed; paid here: {sum_paid[0]}" in listed
+    assert f"{others[0]} ; paid here: $0.0000" in listed
 
 
 def test_what_is_paid_is_what_the_service_bills(local: LocalBedrock, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Dialog, expect
 
 from bedrock_emulator import LocalBedrock
 from tests.e2e.ui.checks import check_as_it_is, check_page, open_page
@@ -49,6 +49,31 @@ def test_rows_are_asked_and_asked_again(browser: Browser, serve: Serve, tmp_path
         with page.expect_download() as download:
             page.get_by_role("link", name="Download the changed config").click()
         assert 'prompt: "Sort: {{ body }}"  # in English' in download.value.path().read_text()
+        page.context.close()
+        _check_that_leaving_asks(browser, address)
+
+
+def _check_that_leaving_asks(browser: Browser, address: str) -> None:
+    """Fields that were not applied are on the page only, so the browser asks before it goes."""
+    page = browser.new_context().new_page()
+    asked: list[str] = []
+
+    def accept(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", accept)
+    page.goto(address)
+    page.get_by_role("link", name="Open another config").click()
+    expect(page.get_by_text("changed; paid here: $")).to_be_visible()
+    page.get_by_role("link", name="tickets.yaml").click()
+    expect(page.get_by_label("Prompt, with")).to_have_value("Sort: {{ body }}")
+    assert asked == []
+    page.get_by_label("Prompt, with").press_sequentially(" more")
+    page.get_by_role("link", name="Compare").click()
+    page.wait_for_url("**/compare*")
+    assert asked == ["beforeunload"]
+    page.context.close()
 
 
 def test_an_empty_page_asks_for_a_config(browser: Browser, serve: Serve) -> None:

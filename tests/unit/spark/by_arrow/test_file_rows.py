@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyarrow import csv
 from pyarrow import parquet as pq
 
 from bedrock_spark.aws.clients import AwsSettings
@@ -81,8 +82,28 @@ def test_rows_are_found_by_key(tmp_path: Path, form: str) -> None:
         "About text 3",
         "About text 41",
     ]
-    with pytest.raises(PlanError, match="no row for which the key is one of those given"):
+    with pytest.raises(PlanError, match=r"^source: has no row with the key 'T-99'; correct it"):
         rows_of(path, RowChoice(5, keys=(("T-99",),)))
+    keys = keys_of_lines([f"T-{n}" for n in (41, *range(48, 63))], ("id",))
+    message = r"no row with 13 of the 16 keys: 'T-50', .*, 'T-59' and 3 more; correct them"
+    with pytest.raises(PlanError, match=message):
+        rows_of(path, RowChoice(1, keys=keys))
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_a_key_of_many_rows_hides_no_other_key(tmp_path: Path, form: str) -> None:
+    """A run refuses such a table; here, the first of these rows counts."""
+    values = pa.table({"id": ["a"] * 20 + ["b"], "n": range(21), "body": map(str, range(21))})
+    path = tmp_path / f"rows.{form}"
+    if form == "parquet":
+        pq.write_table(values, path, row_group_size=3)
+    else:
+        csv.write_csv(values, path)
+    assert prompts(rows_of(path, RowChoice(1, keys=(("b",), ("a",))))) == ["About 0", "About 20"]
+    # The values of a key are in one row, and a long one is cut.
+    keys = (("a", "20"), ("b", "20"), ("a", "x" * 100))
+    with pytest.raises(PlanError, match=r"2 of the 3 keys: 'a\\t20', 'a\\tx{58}…'; correct them"):
+        rows_of(path, RowChoice(1, keys=keys), key=["id", "n"])
 
 
 def test_values_of_a_key_have_tabs_between_them() -> None:

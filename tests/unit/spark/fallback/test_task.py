@@ -400,7 +400,7 @@ def parts_by_name() -> Iterator[tuple[str, tuple[Part, ...]]]:
     for digest in digests:
         for tasks in (1, 2, 3):
             for parts in split_into_parts({SHARD: 90}, tasks, digests={SHARD: digest}):
-                yield name_of(parts), parts
+                yield name_of(parts), tuple(parts)
 
 
 def test_tasks_of_other_records_have_other_names() -> None:
