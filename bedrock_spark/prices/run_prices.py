@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
-from bedrock_spark.config import Config, PricesConfig, TokenPrices
+from bedrock_spark.config import Config, PricesConfig, RequestConfig, TokenPrices
+from bedrock_spark.families.amazon_images import PATTERN as AMAZON_IMAGES
+from bedrock_spark.families.bare_ids import without_arn, without_geography
 from bedrock_spark.limits import PROVISIONED_MODEL_ARN
 from bedrock_spark.prices.call_prices import (
     FLEX,
@@ -16,6 +19,7 @@ from bedrock_spark.prices.call_prices import (
     EarlierPrices,
     NamedFallback,
 )
+from bedrock_spark.prices.image_prices import more_than_listed
 from bedrock_spark.prices.lookup import ModelPrices, highest_of_each
 from bedrock_spark.prices.named_models import (
     batch_models,
@@ -190,7 +194,7 @@ def prices_of_run(
         own=_own(own),
         models=tuple({(m.model_id, m.region): m for m in (*batch, *on_demand, *canaries)}.values()),
         unknown=tuple(_unknown(config, batch, on_demand)),
-        notes=tuple(_notes((*batch, *on_demand))),
+        notes=tuple(_notes(config, (*batch, *on_demand))),
         fallback_model=config.fallback.model_id if config.fallback is not None else None,
         fallback_tier=_fallback_tier(config),
         earlier=_earlier(config, find if is_auto else None, named),
@@ -243,7 +247,7 @@ def _unknown(
                 yield Unknown(
                     "batch",
                     f"the batch price of {each.model_id} is not in {each.source}"
-                    f"{_knowntwice(each)}",
+                    f"{_known_on_demand(each)}",
                 )
     if own.fallback is None and own.image is None:
         for each in on_demand:
@@ -254,13 +258,31 @@ def _unknown(
                 )
 
 
-def _notes(models: Iterable[ModelPrices]) -> Iterator[str]:
+def _notes(config: Config, models: Sequence[ModelPrices]) -> Iterator[str]:
     longs = {each.model_id: each.long_input for each in models if each.long_input}
     for model_id, tokens in longs.items():
         yield f"calls of {model_id} with more than {tokens:,} input tokens cost more than counted"
+    if config.prices.image is None:
+        drawn = dict.fromkeys(each.model_id for each in models if each.image is not None)
+        for model_id in filter(_is_amazons, drawn):
+            why = more_than_listed(model_id, _drawing_body(config.request))
+            if why is not None:
+                yield f"images of {model_id}: {why}; set prices.image to the highest price"
 
 
-def _knowntwice(prices: ModelPrices) -> str:
+def _is_amazons(model_id: str) -> bool:
+    return AMAZON_IMAGES.fullmatch(without_geography(without_arn(model_id))) is not None
+
+
+def _drawing_body(request: RequestConfig) -> Mapping[str, Any]:
+    """Return what the request says of the size of its images, in the form of a body."""
+    if request.body is not None:
+        return request.body
+    sizes = {"width": request.width, "height": request.height}
+    return {"imageGenerationConfig": {k: v for k, v in sizes.items() if v is not None}}
+
+
+def _known_on_demand(prices: ModelPrices) -> str:
     standard = prices.tiers.get("standard")
     if standard is None:
         return ""
