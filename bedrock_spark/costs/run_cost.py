@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from bedrock_spark.costs.fallback_paid import FallbackPaid, fallback_paid
+from bedrock_spark.costs.paid import canary_paid, paid_at, unpriced_places, use_by_place
 from bedrock_spark.costs.spent import Spent, spent
 from bedrock_spark.costs.tokens import Tokens
-from bedrock_spark.costs.used import batch_used, canary_used, estimate_by, expected_of
+from bedrock_spark.costs.used import estimate_by, expected_of
+from bedrock_spark.prices import RunPrices
+from bedrock_spark.prices.place_prices import PlaceKey
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.run import Run
 
-_BATCH, _FALLBACK = "batch", "fallback"
+_BATCH, _FALLBACK, _CANARY = "batch", "fallback", "canary"
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class RunCost:
 
     dollars: the parts; fallback: what its answers cost, by model and tier
     batch, canary: their tokens, with estimates for what was not counted
+    batch_on_demand: what single calls would have cost that ask what the batch jobs have asked, in
+        dollars; None if a price of that is not known
     unpriced: what was paid for and is not in the sum, because its price is not known, in words
     """
 
@@ -31,6 +37,7 @@ class RunCost:
     fallback: FallbackPaid
     batch: Tokens
     canary: Tokens
+    batch_on_demand: Decimal | None
     unpriced: tuple[str, ...]
 
     @property
@@ -66,17 +73,42 @@ def cost_so_far(
     unit_hours: model units x hours that the fallback bought
     """
     prices, expected = run.prices, expected_of(run.config, run.prices, tries)
-    batch = batch_used(jobs.values(), estimate_by(expected, manifest.shards))
+    used = use_by_place(jobs.values(), estimate_by(expected, manifest.shards))
+    batch, canary = paid_at(used, prices), canary_paid(tries, expected, prices)
     paid = fallback_paid(fallback, prices, expected, manifest)
-    canary = canary_used(tries, expected)
     dollars = spent(prices, batch, paid, canary, unit_hours)
-    unpriced = tuple(_unpriced(run, jobs, dollars, paid))
-    return RunCost(dollars, paid, batch, canary, unpriced)
+    unpriced = [*_unpriced_jobs(jobs, used, dollars, prices)]
+    unpriced += [_CANARY] if canary.unpriced else []
+    unpriced += _unpriced_answers(run, paid)
+    on_demand = None if batch.unpriced else _on_demand(used, prices)
+    return RunCost(dollars, paid, batch.tokens, canary.tokens, on_demand, tuple(unpriced))
 
 
-def _unpriced(run: Run, jobs: Mapping[str, Job], costs: Spent, paid: FallbackPaid) -> Iterator[str]:
-    if jobs and costs.batch is None:
-        yield _BATCH
+def _on_demand(used: Mapping[PlaceKey | None, Tokens], prices: RunPrices) -> Decimal | None:
+    cost = Decimal()
+    for place, tokens in used.items():
+        price = prices.of_batch_on_demand(place)
+        if price is None:
+            return None
+        cost += tokens.cost(price)
+    return cost
+
+
+def _unpriced_jobs(
+    jobs: Mapping[str, Job],
+    used: Mapping[PlaceKey | None, Tokens],
+    costs: Spent,
+    prices: RunPrices,
+) -> Iterator[str]:
+    if costs.batch is None:
+        if jobs:
+            yield _BATCH
+        return
+    for place in unpriced_places(used, prices):
+        yield _BATCH if place is None else f"batch jobs of {place[0]} in {place[1]}"
+
+
+def _unpriced_answers(run: Run, paid: FallbackPaid) -> Iterator[str]:
     current = run.config.fallback.model_id if run.config.fallback is not None else None
     if any(use.model_id in (None, current) for use in paid.unpriced):
         yield _FALLBACK

@@ -10,11 +10,10 @@ import msgspec
 
 from bedrock_spark.config.shown import shown_config
 from bedrock_spark.costs.fallback_paid import FallbackPaid, PaidUse
-from bedrock_spark.costs.run_cost import cost_so_far
+from bedrock_spark.costs.run_cost import RunCost, cost_so_far
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
-from bedrock_spark.prices.run_prices import batch_model_ids, highest_tier
 from bedrock_spark.report.findings import failed_jobs
 from bedrock_spark.report.timeline import timeline_of
 from bedrock_spark.report.totals import Totals
@@ -57,7 +56,7 @@ def build_report(
         cost, unpriced, paid = found.as_json(), [*found.unpriced], found.fallback
         paid_tokens = {"input": found.tokens.input, "output": found.tokens.output}
         kept = totals.kept_tokens
-        saved = _saved(run, found.batch, manifest, cost, kept) if cost is not None else None
+        saved = _saved(run, found, manifest, cost, kept) if cost is not None else None
     return Report(
         run_id=run.run_id,
         run_uri=run.storage.uri,
@@ -163,7 +162,7 @@ def _model_use(part: PaidUse) -> dict[str, Any]:
 
 def _saved(
     run: Run,
-    batch: Tokens,
+    found: RunCost,
     manifest: RunManifest,
     cost: Mapping[str, float],
     kept: Mapping[str, int],
@@ -176,12 +175,9 @@ def _saved(
     kept: the tokens of these answers
     """
     prices, saved = run.prices, {}
-    model_ids = set(batch_model_ids(run.config))
-    models = [each for each in prices.models if each.model_id in model_ids]
-    on_demand = prices.of_canary if "batch" in prices.own else highest_tier(models, "standard")
-    if on_demand is not None and prices.batch is not None:
-        difference = batch.cost(on_demand) - batch.cost(prices.batch)
-        saved["by_batch"] = round(float(difference), 4)
+    batch, on_demand = found.dollars.batch, found.batch_on_demand
+    if on_demand is not None and batch is not None and prices.batch is not None:
+        saved["by_batch"] = round(float(on_demand - batch), 4)
     if manifest.sharing and manifest.records:
         answers = cost.get("batch", 0.0) + cost.get("fallback", 0.0)
         saved["by_sharing"] = round(answers * manifest.sharing / manifest.records, 4)

@@ -277,7 +277,7 @@ def test_prices_of_two_processes_at_once_are_all_kept(
 
 
 @pytest.mark.parametrize(
-    "damaged", [b"", b"[]", b'{"format": 2}', b'{"format": 1}', b'{"format": 1, "models": [{}]}']
+    "damaged", [b"", b"[]", b'{"format": 3}', b'{"format": 1}', b'{"format": 1, "models": [{}]}']
 )
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, damaged: bytes) -> None:
     """A cost on wrong prices would look right."""
