@@ -23,11 +23,11 @@ from bedrock_emulator.answers.prompt import (
 )
 from bedrock_emulator.answers.thinking import tokens_of_budget, tokens_of_effort
 from bedrock_emulator.families.claude_rules import hides_thinking
+from bedrock_emulator.families.claude_thoughts import signature_of
 from bedrock_emulator.families.content import text_of, turn_of
 from bedrock_emulator.families.family import Answer, Body, Context, Family, Head, OpenBody
 
 _VERSION = "bedrock-2023-05-31"
-_SIGNATURE = "c2ln"
 _STOP_REASONS: dict[Stop, str] = {
     "end": "end_turn",
     "length": "max_tokens",
@@ -183,7 +183,8 @@ def answer(body: MessagesBody, context: Context) -> Answer:
     content: list[dict[str, Any]] = []
     if completion.reasoning:
         thought = "" if hides_thinking(context.model_id) else completion.reasoning
-        content.append({"type": "thinking", "thinking": thought, "signature": _SIGNATURE})
+        signed = {"thinking": thought, "signature": signature_of(thought)}
+        content.append({"type": "thinking", **signed})
     if completion.text or not (completion.tool_calls or completion.reasoning):
         content.append({"type": "text", "text": completion.text})
     content += [
@@ -249,12 +250,13 @@ def stream(head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
     }
     yield {"type": "message_start", "message": message}
     index, block = -1, ""  # the block that is open: its kind, and the id of a call
+    thought = ""  # that the open block has shown
     for piece in pieces:
         if isinstance(piece, Completion):
             if index < 0:
                 index = 0
                 yield _block_start(0, Piece("text"))
-            yield from _block_end(index, block)
+            yield from _block_end(index, block, thought)
             yield {
                 "type": "message_delta",
                 "delta": {
@@ -266,10 +268,11 @@ def stream(head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
             continue
         if piece.kind + piece.call_id != block:
             if index >= 0:
-                yield from _block_end(index, block)
-            index, block = index + 1, piece.kind + piece.call_id
+                yield from _block_end(index, block, thought)
+            index, block, thought = index + 1, piece.kind + piece.call_id, ""
             yield _block_start(index, piece)
         if piece.text and not (piece.kind == "reasoning" and hides_thinking(head.model_id)):
+            thought += piece.text if piece.kind == "reasoning" else ""
             yield _delta(index, _delta_of(piece))
     yield {"type": "message_stop"}
 
@@ -285,9 +288,9 @@ def _block_start(index: int, piece: Piece) -> dict[str, Any]:
     return {"type": "content_block_start", "index": index, "content_block": block}
 
 
-def _block_end(index: int, block: str) -> Iterator[dict[str, Any]]:
+def _block_end(index: int, block: str, thought: str) -> Iterator[dict[str, Any]]:
     if block == "reasoning":
-        yield _delta(index, {"type": "signature_delta", "signature": _SIGNATURE})
+        yield _delta(index, {"type": "signature_delta", "signature": signature_of(thought)})
     yield {"type": "content_block_stop", "index": index}
 
 

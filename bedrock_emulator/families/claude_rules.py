@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from bedrock_emulator.families.claude_thoughts import check_thoughts
 from bedrock_emulator.families.family import BodyError
 
 _NUMBERS = re.compile(r"(?<![\dv])(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
@@ -59,6 +60,7 @@ def check_claude(
     if is_prefilled and (version >= (4, 6) or _is_on(thinking)):
         raise BodyError(_PREFILL)
     _check_thinking(version, thinking)
+    check_thoughts(messages, thinking)
     choice = body.get("tool_choice")
     is_forced = isinstance(choice, dict) and choice.get("type") in ("any", "tool")
     if is_forced and _is_on(thinking):

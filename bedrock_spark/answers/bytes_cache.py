@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 _K = TypeVar("_K")
@@ -32,3 +33,9 @@ class BytesCache(Generic[_K, _V]):
         while self._bytes > self._most_bytes and len(self._values) > 1:
             _, (_, oldest) = self._values.popitem(last=False)
             self._bytes -= oldest
+
+    def forget(self, is_over: Callable[[_K], bool]) -> None:
+        """Forget the values whose keys are over: nobody will ask for them again."""
+        for key in [key for key in self._values if is_over(key)]:
+            _, nbytes = self._values.pop(key)
+            self._bytes -= nbytes

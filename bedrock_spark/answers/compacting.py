@@ -20,6 +20,7 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.errors import ObjectChangedError, RunHeldError, StorageError
 from bedrock_spark.heartbeat import Renewal, kept
 from bedrock_spark.storage import Storage
+from bedrock_spark.storage.held_object import replace_held
 
 CLAIM_FILE = "compacting.json"
 # A claim that is not renewed ends after this time; heartbeats renew it more often.
@@ -42,11 +43,11 @@ class CompactionClaim:
         """Claim the store for CLAIM_SECONDS."""
         found = self._storage.read_version(CLAIM_FILE)
         self._version = None if found is None else found[1]
-        until = 0.0 if found is None else _until(_values(found[0]))
+        values = {} if found is None else _values(found[0])
         self._since = self._clock.now()
         # One that lasts longer than a claim can was written by a clock that is wrong.
-        if self._since < until <= self._since + CLAIM_SECONDS:
-            raise self._held(until)
+        if self._since < _seconds(values, "until") <= self._since + CLAIM_SECONDS:
+            raise self._held(values)
         self.renew()
 
     def renew(self) -> None:
@@ -66,23 +67,16 @@ class CompactionClaim:
         values = {"holder": self._holder, "since": self._since, "until": until}
         data = json.dumps(values).encode()
         try:
-            self._version = self._storage.replace(CLAIM_FILE, data, self._version)
+            self._version = replace_held(self._storage, CLAIM_FILE, data, self._version, _holder)
         except ObjectChangedError as exc:
-            own = self._own_version()
-            if own is None:
-                raise self._held(None) from exc
-            self._version = self._storage.replace(CLAIM_FILE, data, own)
+            found = self._storage.read_if_present(CLAIM_FILE)
+            raise self._held({} if found is None else _values(found)) from exc
 
-    def _own_version(self) -> str | None:
-        """Return the version of a write of this process whose reply was lost, or None."""
-        found = self._storage.read_version(CLAIM_FILE)
-        if found is None or _values(found[0]).get("holder") != self._holder:
-            return None
-        return found[1]
-
-    def _held(self, until: float | None) -> RunHeldError:
-        time = None if until is None else dt.datetime.fromtimestamp(until, dt.UTC)
-        when = "" if time is None else f", by its last sign until {time:%Y-%m-%d %H:%M:%S} UTC"
+    def _held(self, values: Mapping[str, Any]) -> RunHeldError:
+        """Return the error that another process has the claim. values: what the claim says"""
+        names = {"since": "since", "until": "by its last sign until"}
+        times = {word: _seconds(values, name) for name, word in names.items()}
+        when = "".join(f", {word} {_utc(time)}" for word, time in times.items() if time)
         return RunHeldError(
             f"{self._storage.uri}: another process compacts this store{when}; nothing is left to "
             "do here, unless that process was killed: then run this again after that time"
@@ -116,9 +110,18 @@ def _values(data: bytes) -> Mapping[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _until(values: Mapping[str, Any]) -> float:
-    """Return when a claim ends; 0 if it does not say."""
+def _holder(data: bytes) -> str | None:
+    holder = _values(data).get("holder")
+    return holder if isinstance(holder, str) else None
+
+
+def _seconds(values: Mapping[str, Any], name: str) -> float:
+    """Return a time of a claim, in seconds since the epoch; 0 if it does not say."""
     try:
-        return float(values["until"])
+        return float(values[name])
     except (ValueError, KeyError, TypeError):
         return 0.0
+
+
+def _utc(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,6 +1,7 @@
 """Look up what was asked among the kept answers of a range of hashes.
 
-Memory holds bounded numbers of row groups and of small files, however many answers there are. A
+Bodies are looked up in the order of their hashes, so a row group is forgotten when they have passed
+it. Memory holds bounded numbers of row groups and of small files, however many answers there are. A
 hash only finds candidates: the digest of the request decides. Of several answers, the one with the
 best outcome counts, then that of the first model, then the newest.
 """
@@ -124,6 +125,9 @@ class KeptAnswers:
         )
         self._hashes: BytesCache[tuple[int, int], GroupHashes] = BytesCache(_HASH_BYTES)
         self._row_bytes = 0
+        # The last hash of each row group, and the last one that is looked up at the moment.
+        self._ends: dict[tuple[int, int], int] = {}
+        self._last = LOWEST
         self._opened: list[OpenAnswers] = []
         self._streamed: pa.Table | None = None
         with self._stack:
@@ -131,7 +135,9 @@ class KeptAnswers:
             for file in files:
                 if file.has_part_of(first, last) and _has(wanted, file.first, file.last):
                     opened = OpenAnswers(storage, file, may_hold=held < _HELD_BYTES)
+                    number = len(self._opened)
                     self._opened.append(self._stack.enter_context(closing(opened)))
+                    self._ends |= {(number, group.number): group.last for group in opened.groups}
                     held += opened.held_bytes
                     for group in opened.groups_of(first, last):
                         if _has(wanted, group.first, group.last):
@@ -188,7 +194,7 @@ class KeptAnswers:
         accept: Accept,
         streamed: pa.Table | None = None,
     ) -> FoundAnswers:
-        """Return the answers to some bodies.
+        """Return the answers to some bodies. No call has lower hashes than the one before.
 
         hashes: of different bodies, in ascending order
         streamed: more answers, which are in no file of these: BODY_HASH and the columns LOOKED_UP
@@ -196,6 +202,7 @@ class KeptAnswers:
         accept: is asked of each answer that would be used
         """
         self._streamed = streamed
+        self._last = int(hashes[-1]) if len(hashes) else self._last
         why = np.full(len(hashes), REASONS.index(NEW), np.int8)
         candidates = self._candidates(hashes, body_sha256, rules, why)
         bodies, answers = [np.zeros(0, np.int64)], [_FOUND.empty_table()]
@@ -208,6 +215,8 @@ class KeptAnswers:
             answers.append(table.filter(pa.array(accepted)))
             why[best.bodies] = np.where(accepted, FOUND, REASONS.index(NOT_ACCEPTED))
             candidates = candidates.select(~is_best & (why[candidates.bodies] != FOUND))
+        self._cache.forget(lambda key: self._is_over(*key[:2]))
+        self._hashes.forget(lambda key: self._is_over(*key))
         found = np.concatenate(bodies)
         order = np.argsort(found, kind="stable")
         return FoundAnswers(found[order], pa.concat_tables(answers).take(pa.array(order)), why)
@@ -272,8 +281,15 @@ class KeptAnswers:
                 rows = ordered[start:stop] & ((1 << _GROUP_BITS) - 1)
                 yield first >> _FILE_BITS, group, rows, order[start:stop]
 
+    def _is_over(self, opened: int, group: int) -> bool:
+        """Tell whether the next bodies have higher hashes than the answers of a row group."""
+        return self._ends[opened, group] < self._last
+
     def _read(self, opened: int, group: int, columns: tuple[str, ...]) -> pa.Table:
-        """Return columns of a row group. The last ones that were read stay in memory."""
+        """Return columns of a row group. The last ones that were read stay in memory.
+
+        But of a row group that is over, the answers do not: they are most of it.
+        """
         if opened == len(self._opened):
             assert self._streamed is not None
             return self._streamed.select(list(columns))
@@ -281,7 +297,8 @@ class KeptAnswers:
         table = self._cache.get(key)
         if table is None:
             table = self._opened[opened].read(group, columns)
-            self._cache.add(key, table, table.nbytes)
+            if columns != _WIDE or not self._is_over(opened, group):
+                self._cache.add(key, table, table.nbytes)
         return table
 
 

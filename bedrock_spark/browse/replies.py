@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
+from bedrock_spark.costs.paid import place_of
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.families.base import Answer
 from bedrock_spark.invoke.kept_calls import judge_of
@@ -18,7 +20,9 @@ from bedrock_spark.outputs.outcomes import ERROR
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT, Origin, Outcome
 from bedrock_spark.outputs.shard_outputs import attempt_of, in_time
 from bedrock_spark.prices import CallPrices
+from bedrock_spark.prices.place_prices import PlaceKey
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.schema import parse_ddl
 from bedrock_spark.storage import LineReader, StoredObject
@@ -68,11 +72,12 @@ def read_replies(run: Run, inputs: Iterable[StoredObject], record_id: str) -> tu
     files = [item for item in in_time(inputs) if layout.has_output_lines(item.key)]
     judge = judge_of(run.config)
     found: list[tuple[Reply, Outcome]] = []
+    jobs = _JobPrices(run)
     with closing(LineReader(run.storage, files, PIECE_BYTES)) as reader:
         for item in files:
             for piece in reader.whole_lines(item):
                 for line in _lines_with(piece, record_id.encode()):
-                    found += _read(run, judge, item.key, line, record_id)
+                    found += _read(run, judge, jobs, item.key, line, record_id)
     chosen = _that_counts([outcome for _, outcome in found])
     replies = (reply for reply, _ in found)
     return tuple(replace(r, counts=True) if i == chosen else r for i, r in enumerate(replies))
@@ -100,7 +105,7 @@ def _lines_with(piece: bytes, needle: bytes) -> Iterator[bytes]:
 
 
 def _read(
-    run: Run, judge: Judge, key: str, line: bytes, record_id: str
+    run: Run, judge: Judge, jobs: _JobPrices, key: str, line: bytes, record_id: str
 ) -> Iterator[tuple[Reply, Outcome]]:
     side = _side_of(key)
     attempt = attempt_of(key) if side == BATCH else None
@@ -122,7 +127,7 @@ def _read(
             yield reply, Outcome(record, origin)
             continue
         answer, judgement = judge.read(record.output)
-        cost = _cost(run, answer, record, side)
+        cost = _cost(run, jobs, answer, record, reply)
         reply = replace(reply, answer=answer, cost=cost, **_judged(run, judgement))
         yield reply, Outcome(record, origin, judgement)
 
@@ -148,13 +153,35 @@ def _judged(run: Run, judgement: Judgement) -> dict[str, Any]:
     return found
 
 
-def _cost(run: Run, answer: Answer, record: OutputRecord, side: str) -> Decimal | None:
-    if side == KEPT:
+@dataclass
+class _JobPrices:
+    """The prices of the batch jobs of a run, each by the model and the Region in which it ran."""
+
+    run: Run
+
+    def of(self, job_id: str | None) -> CallPrices:
+        """Return the prices of a job. Reads the ledger if the places of the run differ in them."""
+        prices = self.run.prices
+        each = {repr(prices.of_batch(place)) for place in (None, *prices.places)}
+        place = None if len(each) == 1 else self._places.get(job_id)
+        return prices.of_batch(place)
+
+    @cached_property
+    def _places(self) -> dict[str | None, PlaceKey | None]:
+        jobs = Ledger(self.run.storage).replay().values()
+        return {job.seen.job_id: place_of(job) for job in jobs if job.seen is not None}
+
+
+def _cost(
+    run: Run, jobs: _JobPrices, answer: Answer, record: OutputRecord, reply: Reply
+) -> Decimal | None:
+    if reply.served_by == KEPT:
         return Decimal(0)
-    prices = CallPrices(run.prices.batch, run.prices.image)
-    if side == FALLBACK:
+    if reply.served_by == FALLBACK:
         note = record.note or Note()
         prices = run.prices.of_call(note.model_id, note.tier)
+    else:
+        prices = jobs.of(reply.job_id)
     images = len(answer.images)
     has_price = prices.tokens is not None and answer.input_tokens is not None
     if not has_price and (not images or prices.image is None):

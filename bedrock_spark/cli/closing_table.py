@@ -5,6 +5,7 @@ The lines from `rows in` on add up to it: each row of the source is in exactly o
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from bedrock_spark.costs.tokens import dollars
@@ -94,7 +95,7 @@ def closing_table(report: Report) -> list[tuple[str, str]]:
         ("jobs", jobs),
         ("tokens", f"{report.tokens['input']:,} in, {report.tokens['output']:,} out"),
         *_fallback_rows(report),
-        *_cost_row(report),
+        *cost_row(report.cost, report.unpriced),
         *price_rows(report.prices),
         ("seconds", seconds),
         ("run folder", report.run_uri),
@@ -138,9 +139,11 @@ def _fallback_rows(report: Report) -> list[tuple[str, str]]:
     return rows
 
 
-def _cost_row(report: Report) -> list[tuple[str, str]]:
-    """Return the cost and its parts; a part without a price is not in the sum, and named."""
-    cost = report.cost
+def cost_row(cost: Mapping[str, float] | None, unknown: Iterable[str]) -> list[tuple[str, str]]:
+    """Return a row with the cost and its parts, no row without a cost.
+
+    cost: dollars by part, and the `total`; unknown: what is not in it, in words
+    """
     if cost is None:
         return []
     parts = [
@@ -148,7 +151,7 @@ def _cost_row(report: Report) -> list[tuple[str, str]]:
         for name, amount in cost.items()
         if amount and name != "total"
     ]
-    parts += [f"{name} not known" for name in report.unpriced]
+    parts += [f"{name} not known" for name in unknown]
     whole = _dollars(cost["total"])
     return [("cost", f"{whole}: {', '.join(parts)}" if parts else whole)]
 

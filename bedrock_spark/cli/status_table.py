@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-from bedrock_spark.costs.tokens import dollars
+from bedrock_spark.cli.closing_table import cost_row
 from bedrock_spark.fanout import Status
 from bedrock_spark.run_folder.ledger import BREAKER, NO_SLOTS, REFUSED, STOPPED_BY_USER
 from bedrock_spark.screen import rate_text, time_left
@@ -37,6 +35,9 @@ def status_table(status: Status) -> list[tuple[str, str]]:
             rows.append(("unanswered", f"{status.unanswered:,} of them may still get an answer"))
     if status.shards:
         rows += _batch(status)
+    rows += cost_row(status.cost, status.cost_lacks)
+    if status.shards:
+        rows += _prices(status)
     return rows + [("finding", f"{f['kind']}: {f['detail']}") for f in status.findings]
 
 
@@ -56,12 +57,14 @@ def _batch(status: Status) -> list[tuple[str, str]]:
     if status.outcomes is None and status.unanswered:
         of = "records of shards that are done; collect says how many are final errors"
         rows.append(("no answer", f"{status.unanswered:,} {of}"))
-    rows.append(("tokens", f"{status.tokens['input']:,} in, {status.tokens['output']:,} out"))
-    if status.cost_usd is not None:
-        cost = dollars(Decimal(str(status.cost_usd)))
-        rows.append(("cost", f"{cost} for batch jobs so far"))
+    used = f"{status.tokens['input']:,} in, {status.tokens['output']:,} out"
+    rows.append(("tokens", f"{used}, by batch jobs"))
+    return rows
+
+
+def _prices(status: Status) -> list[tuple[str, str]]:
     known, unknown = status.prices["from"], status.prices["unknown"]
-    rows += [("prices", "; ".join(known))] if known else []
+    rows = [("prices", "; ".join(known))] if known else []
     return rows + [("no price", text) for text in unknown]
 
 

@@ -19,19 +19,24 @@ from operator import add, sub
 from bedrock_spark.aws.batch_jobs import COMPLETED
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.fallback_paid import FallbackPaid, check_paid, fallback_paid
+from bedrock_spark.costs.paid import (
+    Paid,
+    batch_paid,
+    canary_paid,
+    check_priced,
+    job_paid,
+    place_of,
+)
 from bedrock_spark.costs.spent import spent
 from bedrock_spark.costs.tokens import Expected, Tokens, by_field, dollars, total
 from bedrock_spark.costs.used import (
-    batch_used,
-    canary_used,
     check_prices,
     counted_use,
     estimate_by,
     expected_of,
-    job_used,
 )
 from bedrock_spark.errors import BudgetError
-from bedrock_spark.prices import RunPrices
+from bedrock_spark.prices import CallPrices, RunPrices
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.job_plan import JobPlan
 from bedrock_spark.run_folder.ledger import Job, KnownJobs, RunningSum
@@ -47,18 +52,18 @@ _HOUR_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class _Tally:
-    """The tokens of one job, or of all jobs.
+    """The dollars of one job, or of all jobs, each by the price of its own model and Region.
 
     used: counted by output manifests, or estimated for processed records without a count
     active: expected of active jobs; longer: what raised limits may add to that, at most
     completed, expected: counted of completed jobs, and expected of the same jobs
     """
 
-    used: Tokens = field(default_factory=Tokens)
-    active: Tokens = field(default_factory=Tokens)
-    longer: Tokens = field(default_factory=Tokens)
-    completed: Tokens = field(default_factory=Tokens)
-    expected: Tokens = field(default_factory=Tokens)
+    used: Paid = field(default_factory=Paid)
+    active: Decimal = Decimal()
+    longer: Decimal = Decimal()
+    completed: Decimal = Decimal()
+    expected: Decimal = Decimal()
 
     def __add__(self, other: _Tally) -> _Tally:
         return by_field(add, self, other)
@@ -73,8 +78,9 @@ class Budget:
 
     limit: dollars that the run may cost
     shards: the shards that batch jobs take, by id
-    canary: tokens that it used; fallback: returns what the fallback has cost. That is in one object
-        per shard, so it is read only when a cost is computed
+    canary: what it used and cost
+    fallback: returns what the fallback has cost. That is in one object per shard, so it is read
+        only when a cost is computed
     jobs: every job of the run by name, when the budget was opened
     purchases: the model units that were bought, or may have been; model_units: how many the
         fallback will buy, None if none; now: the time when the budget was opened
@@ -84,7 +90,7 @@ class Budget:
     prices: RunPrices
     expected: Expected
     shards: Mapping[str, Shard]
-    canary: Tokens
+    canary: Paid
     jobs: Mapping[str, Job] = field(default_factory=dict)
     fallback: Callable[[], FallbackPaid] = FallbackPaid
     purchases: tuple[PurchaseNote, ...] = ()
@@ -105,9 +111,10 @@ class Budget:
         """
         tally = self._tally(jobs, plan.job_name)
         correction = self._correction(tally)
-        cost = self._batch_cost(self._tokens_of(plan.shard_id, records)) * correction
-        cost += self._batch_cost(Tokens(output=plan.longer))
-        active = self._batch_cost(tally.active) * correction + self._batch_cost(tally.longer)
+        price = self.prices.of_batch(place_of(plan))
+        cost = _cost(self._tokens_of(plan.shard_id, records), price) * correction
+        cost += _cost(Tokens(output=plan.longer), price)
+        active = tally.active * correction + tally.longer
         active += self._granted_to_others(jobs, plan.job_name)
         used = self._spent(tally.used)
         if used + active + cost > self.limit:
@@ -122,7 +129,7 @@ class Budget:
 
     def spent(self) -> Decimal:
         """Return the dollars that were spent when the budget was opened, as far as is known."""
-        return self._spent(batch_used(self.jobs.values(), self._tokens_of))
+        return self._spent(batch_paid(self.jobs.values(), self._tokens_of, self.prices))
 
     def check_estimate(self, manifest: RunManifest) -> Decimal:
         """Return the expected cost of the whole run, before its first job is submitted.
@@ -206,12 +213,10 @@ class Budget:
         mean = whole * records / max(1, manifest.records)
         return mean + Tokens(output=longer).cost(self.prices.fallback)
 
-    def _batch_cost(self, tokens: Tokens) -> Decimal:
-        return tokens.cost(self.prices.batch, self.prices.image)
-
-    def _spent(self, batch: Tokens) -> Decimal:
+    def _spent(self, batch: Paid) -> Decimal:
         hours = unit_hours(self.purchases, self.now)
-        return spent(self.prices, batch, self.fallback(), self.canary, hours).total
+        batch, canary = check_priced(batch, "a batch job"), check_priced(self.canary, "the canary")
+        return spent(self.prices, batch, self.fallback(), canary, hours).total
 
     def _tally(self, jobs: KnownJobs, but: str) -> _Tally:
         """Add up the tokens of all jobs; the job named `but` does not count as active."""
@@ -219,15 +224,18 @@ class Budget:
         return tally - _Tally(active=same.active, longer=same.longer)
 
     def _tally_of(self, job: Job) -> _Tally:
-        used, expected = job_used(job, self._tokens_of), self._tokens_of(job.shard_id, job.records)
+        price = self.prices.of_batch(place_of(job))
+        used = job_paid(job, self._tokens_of, self.prices)
+        expected = _cost(self._tokens_of(job.shard_id, job.records), price)
         if not job.is_settled:
-            return _Tally(used, active=expected, longer=Tokens(output=job.longer))
+            longer = _cost(Tokens(output=job.longer), price)
+            return _Tally(used, active=expected, longer=longer)
         counted = counted_use(job)
         # Records with raised limits say nothing about the others.
         is_measure = _is_complete(job) and not job.longer
         if counted is None or counted == Tokens() or not is_measure:
             return _Tally(used)
-        return _Tally(used, completed=counted, expected=expected)
+        return _Tally(used, completed=_cost(counted, price), expected=expected)
 
     def _granted_to_others(self, jobs: Mapping[str, Job], but: str) -> Decimal:
         """Return the expected cost of jobs that were allowed and are not in `jobs` yet."""
@@ -237,8 +245,7 @@ class Budget:
 
     def _correction(self, tally: _Tally) -> Decimal:
         """Return the real cost of completed jobs divided by their expected cost."""
-        expected = self._batch_cost(tally.expected)
-        return self._batch_cost(tally.completed) / expected if expected else Decimal(1)
+        return tally.completed / tally.expected if tally.expected else Decimal(1)
 
     def _tokens_of(self, shard_id: str, records: int | None) -> Tokens:
         """Return what records of a shard are expected to use. It is cached: it never changes."""
@@ -307,13 +314,18 @@ def _budget(
         prices=run.prices,
         expected=expected,
         shards={shard.shard_id: shard for shard in shards},
-        canary=canary_used(tries, expected),
+        canary=canary_paid(tries, expected, run.prices),
         jobs=jobs,
         fallback=cache(lambda: check_paid(fallback_paid(fallback, run.prices, expected, manifest))),
         purchases=read_purchases(run.storage),
         model_units=create.model_units if create is not None else None,
         now=now,
     )
+
+
+def _cost(tokens: Tokens, prices: CallPrices) -> Decimal:
+    """Return the dollars of some tokens. A price that is missing is an error of `check_priced`."""
+    return tokens.cost(prices.tokens, prices.image)
 
 
 def _is_complete(job: Job) -> bool:

@@ -25,14 +25,13 @@ from bedrock_spark.costs.tokens import Tokens, images_per_answer, max_answer_tok
 from bedrock_spark.families.base import Family
 from bedrock_spark.families.ceilings import KEYS
 from bedrock_spark.families.lint_rules import CACHE_KEYS
+from bedrock_spark.prices.image_prices import more_than_listed
 
 # Tokens of a template that belong to no part of a body, such as the mark of the beginning.
 _TEMPLATE_TOKENS = 32
 # What is assumed of a body that nothing bounds: two bytes of JSON a token, as a plan assumes, and
 # the tokens of a large image. Some models take almost as many for one.
 _BYTES_PER_TOKEN, _IMAGE_TOKENS = 2.0, 5_000
-# Amazon's image models cost more for larger images and the premium quality; the list has one price.
-_SMALL_IMAGE, _USUAL_SIZE = 512, 1_024
 _SEVERAL_ANSWERS = ("n", "num_generations")
 _OF_CACHE = frozenset({*CACHE_KEYS, "ttl"})
 _TEXT_KEYS = frozenset(
@@ -94,19 +93,20 @@ def bound_of(
     prices: TokenPrices | None,
     counted: int | None = None,
     *,
-    is_own_image_price: bool = False,
+    listed_image: str | None = "",
     long_input: int | None = None,
 ) -> CallBound:
     """Return what a call with this body uses at most.
 
     prices: of the call; a body with cache points needs the price of writing into the cache
     counted: the input tokens of the body as the service counts them; None if it did not
-    is_own_image_price: whether the user names the price of an image: then it is the highest one
+    listed_image: the model whose list price an image has, "" if it is not known; None if the price
+        is the user's own, which is the highest one
     long_input: a call with more input tokens costs more than `prices` say; None if none does
     """
     request = RequestConfig(body=dict(body))
     if family.answers_images:
-        of_image = () if is_own_image_price else tuple(_image_doubts(body, family))
+        of_image = () if listed_image is None else tuple(_image_doubts(body, family, listed_image))
         return CallBound(Tokens(images=images_per_answer(request)), doubts=of_image)
     found = [*_members(body)]
     keys = {key for _, key, _ in found}
@@ -177,15 +177,11 @@ def _cache_doubts(
         yield "writing into the cache for an hour costs more than is counted"
 
 
-def _image_doubts(body: Mapping[str, Any], family: Family) -> Iterator[str]:
-    if family.name != "amazon_images":
-        return
-    config = body.get("imageGenerationConfig")
-    config = config if isinstance(config, Mapping) else {}
-    sizes = [config.get(side, _USUAL_SIZE) for side in ("width", "height")]
-    is_small = all(_is_count(size) and size <= _SMALL_IMAGE for size in sizes)
-    if not is_small or config.get("quality", "standard") != "standard":
-        yield "the list has one price of an image, and those above 512 pixels or premium cost more"
+def _image_doubts(body: Mapping[str, Any], family: Family, model_id: str) -> Iterator[str]:
+    """Yield why an image may cost more than the list price of its model."""
+    why = more_than_listed(model_id, body) if family.name == "amazon_images" else None
+    if why is not None:
+        yield why
 
 
 def _is_in_s3(item: Any) -> bool:

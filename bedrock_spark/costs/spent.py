@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.fallback_paid import FallbackPaid
-from bedrock_spark.costs.tokens import Tokens
+from bedrock_spark.costs.paid import Paid
 from bedrock_spark.prices import RunPrices
 
 
@@ -37,21 +37,21 @@ class Spent:
 
 def spent(
     prices: RunPrices,
-    batch: Tokens,
+    batch: Paid,
     fallback: FallbackPaid,
-    canary: Tokens,
+    canary: Paid,
     unit_hours: int = 0,
 ) -> Spent:
     """Return the cost of batch jobs, fallback and canary, and of model units x hours."""
     per_image, per_hour = prices.image, prices.model_unit_hour
 
-    def cost(tokens: Tokens, token_prices: TokenPrices | None) -> Decimal | None:
+    def known(paid: Paid, token_prices: TokenPrices | None) -> Decimal | None:
         has_price = token_prices is not None or per_image is not None
-        return tokens.cost(token_prices, per_image) if has_price else None
+        return paid.dollars if has_price or paid.dollars else None
 
     return Spent(
-        batch=cost(batch, prices.batch),
+        batch=known(batch, prices.batch),
         fallback=fallback.dollars,
-        canary=cost(canary, prices.of_canary),
+        canary=known(canary, prices.of_canary),
         model_units=unit_hours * per_hour if per_hour is not None else None,
     )

@@ -19,7 +19,6 @@ from bedrock_spark.costs.tokens import (
     Tokens,
     expect,
     images_per_answer,
-    total,
 )
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import family_of
@@ -98,11 +97,6 @@ def estimate_by(expected: Expected, shards: Iterable[Shard]) -> Estimate:
     return estimate
 
 
-def batch_used(jobs: Iterable[Job], estimate: Estimate) -> Tokens:
-    """Return what settled jobs used, and other jobs as far as it was counted."""
-    return total(job_used(job, estimate) for job in jobs)
-
-
 def job_used(job: Job, estimate: Estimate) -> Tokens:
     """Return what one job used: counted, or estimated for the records that it processed."""
     counted = counted_use(job)
@@ -130,12 +124,8 @@ def counted_use(job: Job) -> Tokens | None:
     return None if has_answers and tokens == Tokens() else tokens
 
 
-def canary_used(tries: Iterable[Canary], expected: Expected) -> Tokens:
-    """Return what all tries of the canary used."""
-    return total(_try_used(each, expected) for each in tries)
-
-
-def _try_used(one: Canary, expected: Expected) -> Tokens:
+def try_used(one: Canary, expected: Expected) -> Tokens:
+    """Return what one try of the canary used: counted, or estimated for records without a count."""
     estimated = expected.tokens(one.line_bytes, one.answered)
     if one.input_tokens or one.output_tokens:
         answers = Tokens(one.input_tokens, one.output_tokens, estimated.images)

@@ -44,6 +44,7 @@ from bedrock_spark.families.claude_models import ClaudeModel, claude_model
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.plain_answers import read_claude
+from bedrock_spark.families.signed_blocks import is_thought
 from bedrock_spark.families.turns import Said, Turns, messages_of
 from bedrock_spark.families.usage import claude_usage
 from bedrock_spark.families.ways import CLAUDE, CLAUDE_5, Way, forced_tool
@@ -84,6 +85,8 @@ def _text_or_blocks(said: Said) -> Any:
 
 def _blocks(said: Said) -> list[Any]:
     """Return the content blocks of a message. Results must come first ("Tool use")."""
+    if said.signed:
+        return [dict(block) for block in said.signed]
     text = {"type": "text", "text": said.text}
     return [
         *(
@@ -138,17 +141,20 @@ def _check_thinking(model: ClaudeModel, thinking: ThinkingConfig) -> None:
 
 
 def _think_for(body: dict[str, Any], tokens: int) -> dict[str, Any]:
-    """Put a budget into a body. Raises ConfigError if its question has results of tools.
+    """Put a budget into a body. Raises ConfigError if results of tools follow no thinking.
 
-    With a budget, the answer that called the tools must begin with its thinking and its signature,
-    which turns do not have. Adaptive thinking needs neither (Claude docs, "Adaptive thinking").
+    With a budget, the answer that called the tools must begin with its thinking. Adaptive thinking
+    does not need it (Claude docs, "Adaptive thinking").
     """
-    content = body["messages"][-1]["content"]
-    if any(at(block, "type") == "tool_result" for block in content):
-        raise refuse_thinking(
-            "this model needs its own thinking with the results of tools, and that is not kept; "
-            "leave thinking out while results are sent"
-        )
+    *earlier, question = body["messages"]
+    if any(at(block, "type") == "tool_result" for block in question["content"]):
+        called = earlier[-1]["content"]
+        if not isinstance(called, list) or not is_thought(called[0]):
+            raise refuse_thinking(
+                "this model takes results of tools only after its own thinking, and there is none "
+                "of this model in the answer that called them; leave thinking out until the next "
+                "question"
+            )
     return {**body, "thinking": {"type": "enabled", "budget_tokens": tokens}}
 
 

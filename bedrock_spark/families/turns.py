@@ -12,7 +12,7 @@ take them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,13 +53,15 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Turn:
-    """A question and its answer. Reasoning is not a part of the answer.
+    """A question and its answer. Reasoning is not a part of the text of the answer.
 
     Both have some text, but for these: a question after results of tools, and an answer with calls.
 
     calls: of tools, in the answer; results: the text of each, which the model gets with the next
         question
     images, documents: of the question: columns, as `request` in a config names them
+    signed: the blocks of an answer that has calls and signed thinking, as `signed_blocks` returns
+        them. Claude gets them unchanged, in the place of answer and calls
     """
 
     question: str
@@ -68,6 +70,7 @@ class Turn:
     results: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+    signed: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -85,6 +88,7 @@ class Said:
     text: may be blank if there are other parts
     results: of the calls of the message before, each with its call; calls: of this message
     images, documents: columns; number: of the first document in the conversation, from 1
+    signed: see `Turn`
     """
 
     role: Literal["user", "assistant"]
@@ -94,6 +98,7 @@ class Said:
     images: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
     number: int = 1
+    signed: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -123,7 +128,7 @@ def messages_of(turns: Turns, request: RequestConfig, prompt: str) -> list[Said]
         messages.append(
             Said("user", turn.question, results, (), turn.images, turn.documents, number)
         )
-        messages.append(Said("assistant", turn.answer, (), calls))
+        messages.append(Said("assistant", turn.answer, (), calls, signed=turn.signed))
         results = tuple(zip(calls, turn.results, strict=True))
         number += len(turn.documents)
     question = Said("user", prompt, results, (), request.images, request.documents, number)

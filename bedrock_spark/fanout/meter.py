@@ -11,18 +11,18 @@ from functools import cached_property
 from operator import add, sub
 
 from bedrock_spark.costs.fallback_paid import FallbackPaid, fallback_paid
+from bedrock_spark.costs.paid import Paid, canary_paid, job_paid
 from bedrock_spark.costs.spent import spent
 from bedrock_spark.costs.tokens import Tokens, by_field
 from bedrock_spark.costs.used import (
     Estimate,
-    canary_used,
     counted_use,
     estimate_by,
     expected_of,
-    job_used,
 )
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.step_result import StepResult
+from bedrock_spark.prices import RunPrices
 from bedrock_spark.progress import Counts
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.ledger import Job, RunningSum
@@ -36,13 +36,13 @@ from bedrock_spark.run_folder.report_file import read_report
 class JobSums:
     """Sums over jobs.
 
-    used: counted, or estimated for processed records without a count
+    paid: what they used and cost: counted, or estimated for processed records without a count
     counted: of settled jobs whose manifest counts their tokens; answered: the answers of these;
         line_bytes: of the records of these answers, in their shards
     ended: the records that settled jobs have processed; errors: those of them without an answer
     """
 
-    used: Tokens = field(default_factory=Tokens)
+    paid: Paid = field(default_factory=Paid)
     counted: Tokens = field(default_factory=Tokens)
     answered: int = 0
     line_bytes: int = 0
@@ -56,19 +56,19 @@ class JobSums:
         return by_field(sub, self, other)
 
 
-def sums_of_job(job: Job, estimate: Estimate, shard: Shard | None) -> JobSums:
+def sums_of_job(job: Job, estimate: Estimate, prices: RunPrices, shard: Shard | None) -> JobSums:
     """Return what a single job adds to the sums. shard: its own; None if it is not known."""
-    used, seen = job_used(job, estimate), job.seen
+    paid, seen = job_paid(job, estimate, prices), job.seen
     if seen is None or not job.is_settled:
-        return JobSums(used)
+        return JobSums(paid)
     ended = seen.processed or 0
     errors = 0 if seen.succeeded is None else max(0, ended - seen.succeeded)
     counted = counted_use(job)
     if counted is None or not seen.succeeded or shard is None or job.longer:
         # Records with raised limits say nothing about the others.
-        return JobSums(used, ended=ended, errors=errors)
+        return JobSums(paid, ended=ended, errors=errors)
     line_bytes = round(shard.bytes * seen.succeeded / max(1, shard.records))
-    return JobSums(used, counted, seen.succeeded, line_bytes, ended, errors)
+    return JobSums(paid, counted, seen.succeeded, line_bytes, ended, errors)
 
 
 class Meter:
@@ -91,7 +91,8 @@ class Meter:
         return self._sums.over(self._controller.jobs)
 
     def _part_of(self, job: Job) -> JobSums:
-        return sums_of_job(job, self._estimate, self._controller.shard(job.shard_id))
+        shard = self._controller.shard(job.shard_id)
+        return sums_of_job(job, self._estimate, self._run.prices, shard)
 
     def counts(self, result: StepResult) -> Counts:
         """Return the numbers after a step."""
@@ -104,22 +105,22 @@ class Meter:
             waiting=result.waiting,
             slots_used=result.active + sum(target.slots.others for target in targets),
             slots=sum(target.slots.cap for target in targets),
-            input_tokens=sums.used.input,
-            output_tokens=sums.used.output,
+            input_tokens=sums.paid.tokens.input,
+            output_tokens=sums.paid.tokens.output,
             ended=sums.ended,
             errors=sums.errors,
-            cost_usd=self._cost(sums.used),
+            cost_usd=self._cost(sums.paid),
             budget_usd=None if budget is None else float(budget),
         )
 
-    def _cost(self, batch: Tokens) -> float | None:
+    def _cost(self, batch: Paid) -> float | None:
         prices = self._run.prices
         if prices.batch is None and prices.image is None:
             return None
         hours = unit_hours(self._purchases, self._controller.clock.now())
-        if self._fallback.unpriced:
+        canary = canary_paid(self.tries, self._expected, prices)
+        if self._fallback.unpriced or batch.unpriced or canary.unpriced:
             return None
-        canary = canary_used(self.tries, self._expected)
         total: Decimal = spent(prices, batch, self._fallback, canary, hours).total
         return float(total)
 

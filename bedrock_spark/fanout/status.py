@@ -5,27 +5,32 @@ Nothing is written, and the process that controls the run is not disturbed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.costs.budget import open_budget
-from bedrock_spark.costs.used import batch_used, estimate_by, expected_of
+from bedrock_spark.costs.run_cost import RunCost, cost_so_far
 from bedrock_spark.errors import BudgetError, ConfigError
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.run_stage import (
     CLEANED,
     PREPARING,
+    Ended,
     is_finished,
     read_ended,
     stage_of,
 )
 from bedrock_spark.fanout.step_result import batch_shards, jobs_by_status
 from bedrock_spark.fanout.tracker import ShardTracker
+from bedrock_spark.outputs.record_outcome import FALLBACK
 from bedrock_spark.prices import prices_as_json
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.lease import read_holder
 from bedrock_spark.run_folder.ledger import REFUSED
+from bedrock_spark.run_folder.model_use import uses_of_json
+from bedrock_spark.run_folder.purchases import read_purchases, unit_hours
 from bedrock_spark.run_folder.run import Run
 
 # The rate is measured over the jobs of the last day: it says how fast the run is now.
@@ -47,7 +52,9 @@ class Status:
     unanswered: once the rows are collected, those that may still get an answer; before, the
         records of done shards without an answer, whose errors are not known yet
     tokens: input and output of batch jobs, as far as there are output manifests
-    cost_usd: the cost of these tokens by the run's prices; None without prices
+    cost: dollars for batch jobs, fallback, canary and model units, and the total, as the report has
+        them; None without prices
+    cost_lacks: what was paid for, or may have been, and is not in `cost`, in words
     prices: the prices, their origin and what is not known, as in report.json
     controller: the process that controls or stops the run; None if there is none
     """
@@ -73,7 +80,8 @@ class Status:
     slots: int
     unanswered: int
     tokens: dict[str, int]
-    cost_usd: float | None
+    cost: dict[str, float] | None
+    cost_lacks: tuple[str, ...]
     prices: dict[str, Any]
     controller: str | None
     findings: list[dict[str, Any]]
@@ -91,19 +99,17 @@ def status_of(controller: Controller, clock: Clock) -> Status:
     rate = rate_of(tracker, now)
     left = max(0, result.records - result.processed)
     run = controller.run
-    expected = expected_of(run.config, run.prices, read_tries(run.storage))
-    estimate = estimate_by(expected, tracker.shards.values())
-    tokens, prices = batch_used(tracker.jobs.values(), estimate), run.prices
-    has_price = prices.batch is not None or prices.image is not None
     ended = read_ended(run)
+    cost = _cost(controller, ended, now)
     stage = stage_of(
         ended, is_prepared=True, has_jobs=bool(tracker.jobs), is_batch_over=result.is_done
     )
+    is_over = is_finished(ended, run.config, is_batch_over=result.is_done)
     return Status(
         run_id=run.run_id,
         run_uri=run.storage.uri,
         stage=stage,
-        is_finished=is_finished(ended, run.config, is_batch_over=result.is_done),
+        is_finished=is_over,
         published=ended.places,
         blocked=_blocked(controller, now),
         outcomes=ended.outcomes,
@@ -120,9 +126,10 @@ def status_of(controller: Controller, clock: Clock) -> Status:
         slots_used=result.active + sum(t.slots.others for t in controller.targets),
         slots=sum(t.slots.cap for t in controller.targets),
         unanswered=_unanswered(tracker) if ended.unanswered is None else ended.unanswered,
-        tokens={"input": tokens.input, "output": tokens.output},
-        cost_usd=float(tokens.cost(prices.batch, prices.image)) if has_price else None,
-        prices=prices_as_json(prices),
+        tokens={"input": cost.batch.input, "output": cost.batch.output},
+        cost=cost.as_json(),
+        cost_lacks=(*cost.unpriced, *_unreported(run, ended, is_finished=is_over)),
+        prices=prices_as_json(run.prices),
         controller=_holder(run, now),
         findings=controller.ledger.state.all_findings(),
     )
@@ -152,7 +159,8 @@ def status_unprepared(run: Run, clock: Clock) -> Status:
         slots=0,
         unanswered=0,
         tokens={"input": 0, "output": 0},
-        cost_usd=None,
+        cost=None,
+        cost_lacks=(),
         prices=prices_as_json(run.prices),
         controller=_holder(run, clock.now()),
         findings=[],
@@ -160,8 +168,12 @@ def status_unprepared(run: Run, clock: Clock) -> Status:
 
 
 def status_cleaned(run: Run, clock: Clock) -> Status:
-    """Return the status of a run whose shards and jobs clean has deleted."""
+    """Return the status of a run whose shards and jobs clean has deleted.
+
+    Its cost is that of the report.
+    """
     ended = read_ended(run)
+    report = ended.report or {}
     return replace(
         status_unprepared(run, clock),
         stage=CLEANED,
@@ -169,7 +181,31 @@ def status_cleaned(run: Run, clock: Clock) -> Status:
         published=ended.places,
         outcomes=ended.outcomes,
         last_error=None,
+        cost=report.get("cost"),
+        cost_lacks=tuple(report.get("unpriced", ())),
     )
+
+
+def _cost(controller: Controller, ended: Ended, now: float) -> RunCost:
+    """Return what a run has cost: its jobs as they are now, the fallback by the last report.
+
+    The fallback's answers are in one object of each shard, which are too many to read here.
+    """
+    run = controller.run
+    uses = uses_of_json((ended.report or {}).get("fallback_models") or [])
+    hours = unit_hours(read_purchases(run.storage), now)
+    tries, jobs = read_tries(run.storage), controller.tracker.jobs
+    return cost_so_far(run, controller.manifest, jobs, tries, [uses], hours)
+
+
+def _unreported(run: Run, ended: Ended, *, is_finished: bool) -> Iterator[str]:
+    """Yield what the fallback may have been paid for, and the last report does not count."""
+    if run.config.fallback is None or is_finished:
+        return
+    if not ended.is_collected and not ended.asks_fallback:
+        return
+    at = (ended.report or {}).get("ended_at")
+    yield f"{FALLBACK} since {at}" if at else FALLBACK
 
 
 def _holder(run: Run, now: float) -> str | None:

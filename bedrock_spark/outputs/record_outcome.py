@@ -24,7 +24,7 @@ _RANKS = {ERROR: 1, **{ended: rank for rank, ended in enumerate(reversed(BEST_FI
 class Origin:
     """The job, or the object of the fallback, that a line comes from.
 
-    model_id: the model of the job; None if it is not known
+    model_id, region: where the job ran; None if it is not known
     ended_at: when the job ended, in seconds since the epoch; None if it still runs
     Lines of the fallback have notes of their own, which say both.
     """
@@ -35,6 +35,7 @@ class Origin:
     source: str = ""
     model_id: str | None = None
     ended_at: float | None = None
+    region: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):

@@ -21,6 +21,7 @@ from bedrock_spark.outputs.reconcile import BAD, ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import CollectedJob
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT, Origin
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import LineReader, Storage, StoredObject, list_all
 
@@ -204,12 +205,13 @@ def _output_at(key: str, outputs: dict[str, JobOutput]) -> JobOutput:
 
 
 def _origin(key: str, job: Job | None) -> Origin:
-    model_id, ended_at = (None, None) if job is None else (_model_of(job), _end_of(job))
-    return Origin(BATCH, attempt_of(key), _arn(job), key, model_id, ended_at)
+    model_id, region = (None, None) if job is None or job.place is None else _where(job.place)
+    ended_at = None if job is None else _end_of(job)
+    return Origin(BATCH, attempt_of(key), _arn(job), key, model_id, ended_at, region)
 
 
-def _model_of(job: Job) -> str | None:
-    return job.place.model_id if job.place is not None else None
+def _where(place: Place) -> tuple[str, str | None]:
+    return place.model_id, place.region or None
 
 
 def _end_of(job: Job) -> float | None:

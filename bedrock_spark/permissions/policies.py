@@ -11,7 +11,7 @@ from bedrock_spark.families.request_body import body_template
 from bedrock_spark.permissions.formats import Policies
 from bedrock_spark.permissions.place import Folder, Place, run_folders
 from bedrock_spark.permissions.statement import Statement, policy, united
-from bedrock_spark.prices.run_prices import batch_model_ids
+from bedrock_spark.prices.named_models import batch_model_ids
 
 _SERVICE = "bedrock.amazonaws.com"
 _CALLS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")

@@ -85,7 +85,7 @@ def drifts_of_run(
     estimate = estimate_by(expected_of(run.config, run.prices, tries), manifest.shards)
     sums = JobSums()
     for job in jobs.values():
-        sums += sums_of_job(job, estimate, shards.get(job.shard_id))
+        sums += sums_of_job(job, estimate, run.prices, shards.get(job.shard_id))
     return list(drifts_of(run.config, run.prices, sums, tries, outcomes))
 
 

@@ -35,7 +35,7 @@ from bedrock_spark.planning.values import (
 )
 from bedrock_spark.planning.why import why_all, why_unknown
 from bedrock_spark.prices import RunPrices
-from bedrock_spark.prices.run_prices import batch_model_ids
+from bedrock_spark.prices.named_models import batch_model_ids
 from bedrock_spark.prices.words import origins
 from bedrock_spark.run_folder.canary_results import Canary, read_tries
 from bedrock_spark.run_folder.manifest import RunManifest, Shard

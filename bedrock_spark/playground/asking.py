@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.errors import BedrockSparkError, NotStreamedError
 from bedrock_spark.families import Answer
 from bedrock_spark.families.base import Json, decode_output, read_answer
+from bedrock_spark.families.signed_blocks import signed_blocks, signed_blocks_in
 from bedrock_spark.families.tool_calls import begun_in, calls_of
 from bedrock_spark.families.turns import ToolCall
 from bedrock_spark.invoke.caller import Answered, ModelCaller
@@ -134,7 +135,8 @@ class _Asked:
                     yield self._begin(ToolCallBegun(begun.name, begun.id))
             read = len(chunks)
             yield from self._shown(piece)
-        yield self._ended(self._joined(), self._made_calls(), _as_json(chunks), is_streamed=True)
+        ended = self._ended(self._joined(), self._made_calls(), _as_json(chunks), is_streamed=True)
+        yield replace(ended, signed=signed_blocks_in(chunks))
 
     def _shown(self, piece: Answer) -> Iterator[Event]:
         """Yield what a piece of the stream adds, and remember it."""
@@ -198,7 +200,8 @@ class _Asked:
         if answer.embedding is not None or answer.has_other_vectors:
             for vector in vectors_of(output):
                 yield VectorMade(vector)
-        yield self._ended(answer, calls, answered.output, is_streamed=False)
+        ended = self._ended(answer, calls, answered.output, is_streamed=False)
+        yield replace(ended, signed=signed_blocks(output))
 
     def _ended(
         self, answer: Answer, calls: tuple[ToolCall, ...], output: bytes, *, is_streamed: bool

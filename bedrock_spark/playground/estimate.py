@@ -79,7 +79,7 @@ def cost_before(
         return CostBefore(Decimal(), Decimal(), is_by_hour=True)
     bound = bound_of(
         *(body, family, price.tokens),
-        is_own_image_price=price.is_own_image,
+        listed_image=price.listed_image,
         long_input=price.long_input,
     )
     is_bound = not bound.doubts

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from bedrock_spark.errors import BedrockSparkError
 from bedrock_spark.families import Answer
 from bedrock_spark.families.endings import Ending
+from bedrock_spark.families.signed_blocks import Blocks
 from bedrock_spark.families.turns import ToolCall
 from bedrock_spark.playground.embeddings import Vector
 from bedrock_spark.playground.images import Picture
@@ -77,6 +78,7 @@ class Ended:
     ending: how it ended, by its stop reason
     output: JSON as the model sent it: the whole answer, or an array of the stream's chunks
     is_streamed: whether it was streamed
+    signed: its blocks, if it has calls and signed thinking: see `Turn`
     cost: dollars, None if not known
     """
 
@@ -87,6 +89,7 @@ class Ended:
     is_streamed: bool
     timing: Timing
     cost: Decimal | None
+    signed: Blocks = ()
 
 
 @dataclass(frozen=True)

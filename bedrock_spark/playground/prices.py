@@ -23,7 +23,8 @@ class CallPrice:
     tokens: dollars per 1,000 tokens; image: dollars per image; None if not known
     origin: where they come from, in words; None if nothing is known
     is_by_hour: whether the model is provisioned throughput, whose price is no matter of calls
-    is_own_image: whether the price of an image is the user's own
+    listed_image: the model whose list price `image` is, "" if it is not known; None if `image` is
+        the user's own
     long_input: a call with more input tokens costs more than `tokens` say; None if none does
     """
 
@@ -31,7 +32,7 @@ class CallPrice:
     image: Decimal | None = None
     origin: str | None = None
     is_by_hour: bool = False
-    is_own_image: bool = False
+    listed_image: str | None = ""
     long_input: int | None = None
 
     @property
@@ -66,7 +67,11 @@ def list_price(model: ServedModel, aws: AwsSettings) -> CallPrice:
         return CallPrice()
     place = f", {found.place}" if found.place else ""
     origin = f"list prices: {found.dated_source}{place}"
-    return CallPrice(found.tiers.get("standard"), found.image, origin, long_input=found.long_input)
+    return CallPrice(
+        *(found.tiers.get("standard"), found.image, origin),
+        listed_image=model.base,
+        long_input=found.long_input,
+    )
 
 
 def config_price(config: Config, model: ServedModel, aws: AwsSettings) -> CallPrice:
@@ -89,6 +94,6 @@ def config_price(config: Config, model: ServedModel, aws: AwsSettings) -> CallPr
         listed.tokens if tokens is None else tokens,
         listed.image if own.image is None else own.image,
         "the config's own prices",
-        is_own_image=own.image is not None,
+        listed_image=listed.listed_image if own.image is None else None,
         long_input=listed.long_input if tokens is None else None,
     )

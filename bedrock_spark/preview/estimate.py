@@ -32,6 +32,7 @@ def bounds_of(
     asks_service: whether the service is asked at all
     """
     family, counts = family_of(config), None
+    model_id = config.canary.model_id or config.model.id
     if asks_service:
         counts = count_tokens(aws, bare_model_id(config.model.id), family, bodies, observe)
     return [
@@ -40,7 +41,7 @@ def bounds_of(
             family,
             prices.of_canary,
             counted,
-            is_own_image_price="image" in prices.own,
+            listed_image=None if "image" in prices.own else model_id,
             long_input=_long_input(config, prices),
         )
         for body, counted in zip(bodies, counts or [None] * len(bodies), strict=True)

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any
 
-from bedrock_spark.config import Config, PricesConfig, TokenPrices
+from bedrock_spark.config import Config, PricesConfig, RequestConfig, TokenPrices
+from bedrock_spark.families.amazon_images import PATTERN as AMAZON_IMAGES
+from bedrock_spark.families.bare_ids import without_arn, without_geography
 from bedrock_spark.limits import PROVISIONED_MODEL_ARN
 from bedrock_spark.prices.call_prices import (
     FLEX,
-    RESERVED,
     STANDARD,
     UNITS,
     CallPrices,
     EarlierPrices,
     NamedFallback,
 )
+from bedrock_spark.prices.image_prices import more_than_listed
 from bedrock_spark.prices.lookup import ModelPrices, highest_of_each
+from bedrock_spark.prices.named_models import (
+    batch_models,
+    canary_models,
+    fallback_models,
+    may_use_flex,
+    named_fallback,
+    tier_of,
+)
+from bedrock_spark.prices.place_prices import (
+    Find,
+    NamedPlace,
+    PlaceKey,
+    PlacePrices,
+    place_prices,
+    twice,
+)
 
-# Returns the list prices of a model in a Region.
-Find: TypeAlias = Callable[[str, str | None], ModelPrices]
-
-# The user's price list names batch prices only, and a call on demand costs twice as much:
-# "50% lower price when compared to on-demand" (https://aws.amazon.com/bedrock/pricing/).
-ON_DEMAND_FACTOR = 2
 PER_TOKENS = "{input: …, output: …}, in dollars per 1,000 tokens"
 
 
@@ -45,7 +57,10 @@ class Unknown:
 class RunPrices:
     """Dollars per 1,000 tokens, per image, and per model unit and hour. None: not known.
 
-    batch: if there are several targets, the highest price of them
+    batch: of jobs whose target is not known yet: if there are several targets, the highest price
+    places: the prices of each target and canary model that the config names, or has named;
+        targets: those of batch jobs that it names
+    region: of the run
     fallback: of calls at the tier that the config names, or at the default one; flex: of calls that
         the flex tier answers
     canary: of the canary's single calls
@@ -69,6 +84,9 @@ class RunPrices:
     fallback_model: str | None = None
     fallback_tier: str = STANDARD
     earlier: EarlierPrices = field(default_factory=EarlierPrices)
+    places: Mapping[PlaceKey, PlacePrices] = field(default_factory=dict)
+    targets: tuple[PlaceKey, ...] = ()
+    region: str | None = None
     unknown: tuple[Unknown, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -91,7 +109,26 @@ class RunPrices:
     @property
     def of_canary(self) -> TokenPrices | None:
         """Return the price of the canary's calls: that of batch jobs, twice, if it has no other."""
-        return self.canary if self.canary is not None else _on_demand(self.batch)
+        return self.canary if self.canary is not None else twice(self.batch)
+
+    def of_batch(self, place: PlaceKey | None) -> CallPrices:
+        """Return the prices of batch jobs. place: of the jobs; None if it is not known"""
+        found = None if place is None else self.places.get(place)
+        if found is None:
+            return CallPrices(self.batch, self.image)
+        return CallPrices(found.batch, self.image if found.image is None else found.image)
+
+    def of_batch_on_demand(self, place: PlaceKey | None) -> TokenPrices | None:
+        """Return the price of single calls that ask what batch jobs have asked there."""
+        found = None if place is None else self.places.get(place)
+        return self.of_canary if found is None else found.on_demand
+
+    def of_try(self, model_id: str) -> CallPrices:
+        """Return the prices of a try of the canary. model_id: the model that it asked"""
+        found = self.places.get((model_id, self.region))
+        if found is None:
+            return CallPrices(self.of_canary, self.image)
+        return CallPrices(found.on_demand, self.image if found.image is None else found.image)
 
     def of_call(self, model_id: str | None, tier: str) -> CallPrices:
         """Return the prices of an answer of the fallback.
@@ -116,11 +153,17 @@ class RunPrices:
         return CallPrices(listed.tokens, self.image)
 
 
-def prices_of_run(config: Config, find: Find, named: Iterable[NamedFallback] = ()) -> RunPrices:
+def prices_of_run(
+    config: Config,
+    find: Find,
+    named: Iterable[NamedFallback] = (),
+    places: Iterable[NamedPlace] = (),
+) -> RunPrices:
     """Return the prices of a run.
 
     find: returns the list prices of a model in a Region; not called if `prices.source` is none
     named: every fallback model that the configs of the run have named
+    places: every target and canary model that they have named
     """
     own = config.prices
     is_auto = own.source == "auto"
@@ -131,36 +174,39 @@ def prices_of_run(config: Config, find: Find, named: Iterable[NamedFallback] = (
     has_flex = may_use_flex(config) and highest_tier(on_demand, "flex") is not None
     images = [each.image for each in (*batch, *on_demand, *canaries)]
     known = [image for image in images if image is not None]
+    of_targets = own.batch or highest_tier(batch, "batch")
+    at_places = place_prices(
+        [*batch_models(config), *canary_models(config)],
+        *(places, find if is_auto else None, own.batch, own.image),
+    )
+    for place in canary_models(config):
+        if at_places[place].on_demand is None:
+            at_places[place] = replace(at_places[place], on_demand=twice(of_targets))
     return RunPrices(
-        batch=own.batch or highest_tier(batch, "batch"),
+        batch=of_targets,
         fallback=own.fallback or listed,
         # A user with a price of their own for the fallback may have another one for flex, too.
         flex=own.flex or own.fallback or highest_tier(on_demand, "flex"),
-        canary=_on_demand(own.batch) or highest_tier(canaries, "standard"),
+        canary=twice(own.batch) or highest_tier(canaries, "standard"),
         image=own.image if own.image is not None else max(known, default=None),
         model_unit_hour=own.model_unit_hour,
         has_flex=has_flex,
         own=_own(own),
         models=tuple({(m.model_id, m.region): m for m in (*batch, *on_demand, *canaries)}.values()),
         unknown=tuple(_unknown(config, batch, on_demand)),
-        notes=tuple(_notes((*batch, *on_demand))),
+        notes=tuple(_notes(config, (*batch, *on_demand))),
         fallback_model=config.fallback.model_id if config.fallback is not None else None,
         fallback_tier=_fallback_tier(config),
         earlier=_earlier(config, find if is_auto else None, named),
+        places=at_places,
+        targets=tuple(batch_models(config)),
+        region=config.batch.region,
     )
 
 
 def _fallback_tier(config: Config) -> str:
     is_bought = config.fallback is not None and config.fallback.create is not None
     return UNITS if is_bought else tier_of(config)
-
-
-def named_fallback(config: Config) -> NamedFallback | None:
-    """Return the fallback model of a config with its own prices, None if it has no fallback."""
-    fallback, own = config.fallback, config.prices
-    if fallback is None:
-        return None
-    return NamedFallback(model_id=fallback.model_id, fallback=own.fallback, flex=own.flex)
 
 
 def _earlier(config: Config, find: Find | None, named: Iterable[NamedFallback]) -> EarlierPrices:
@@ -178,54 +224,6 @@ def _earlier(config: Config, find: Find | None, named: Iterable[NamedFallback]) 
         return EarlierPrices(own)
     tokens_paid = (m for m in own if PROVISIONED_MODEL_ARN.fullmatch(m) is None)
     return EarlierPrices(own, {m: find(m, config.batch.region) for m in tokens_paid})
-
-
-def tier_of(config: Config) -> str:
-    """Return the tier of the fallback's calls, as the price table names it.
-
-    With `auto` it is the default tier, which costs more: every call may end there.
-    """
-    tier = config.fallback.service_tier if config.fallback is not None else None
-    return tier if tier not in (None, "auto", "default") else "standard"
-
-
-def may_use_flex(config: Config) -> bool:
-    """Tell whether the config leaves the tier of the fallback's calls to the prices.
-
-    Optimized latency and the flex tier contradict each other.
-    """
-    fallback = config.fallback
-    if fallback is None or fallback.service_tier != "auto":
-        return False
-    return fallback.performance != "optimized"
-
-
-def batch_models(config: Config) -> list[tuple[str, str | None]]:
-    """Return model id and Region of every target of batch jobs."""
-    region = config.batch.region
-    targets = [(target.model_id, target.region or region) for target in config.targets]
-    return targets or [(config.model.id, region)]
-
-
-def batch_model_ids(config: Config) -> list[str]:
-    """Return the model id of every target of batch jobs."""
-    return [model_id for model_id, _ in batch_models(config)]
-
-
-def fallback_models(config: Config) -> list[tuple[str, str | None]]:
-    """Return model id and Region of the fallback if it is paid by tokens, in a list of its own."""
-    # The reserved tier is paid by a commitment: https://aws.amazon.com/bedrock/service-tiers/
-    fallback = config.fallback
-    is_by_hour = fallback is None or fallback.create is not None
-    if fallback is None or is_by_hour or fallback.service_tier == RESERVED:
-        return []
-    is_provisioned = PROVISIONED_MODEL_ARN.fullmatch(fallback.model_id) is not None
-    return [] if is_provisioned else [(fallback.model_id, config.batch.region)]
-
-
-def canary_models(config: Config) -> list[tuple[str, str | None]]:
-    """Return model id and Region of the canary, in a list of its own."""
-    return [(config.canary.model_id or config.model.id, config.batch.region)]
 
 
 def _own(own: PricesConfig) -> frozenset[str]:
@@ -260,10 +258,28 @@ def _unknown(
                 )
 
 
-def _notes(models: Iterable[ModelPrices]) -> Iterator[str]:
+def _notes(config: Config, models: Sequence[ModelPrices]) -> Iterator[str]:
     longs = {each.model_id: each.long_input for each in models if each.long_input}
     for model_id, tokens in longs.items():
         yield f"calls of {model_id} with more than {tokens:,} input tokens cost more than counted"
+    if config.prices.image is None:
+        drawn = dict.fromkeys(each.model_id for each in models if each.image is not None)
+        for model_id in filter(_is_amazons, drawn):
+            why = more_than_listed(model_id, _drawing_body(config.request))
+            if why is not None:
+                yield f"images of {model_id}: {why}; set prices.image to the highest price"
+
+
+def _is_amazons(model_id: str) -> bool:
+    return AMAZON_IMAGES.fullmatch(without_geography(without_arn(model_id))) is not None
+
+
+def _drawing_body(request: RequestConfig) -> Mapping[str, Any]:
+    """Return what the request says of the size of its images, in the form of a body."""
+    if request.body is not None:
+        return request.body
+    sizes = {"width": request.width, "height": request.height}
+    return {"imageGenerationConfig": {k: v for k, v in sizes.items() if v is not None}}
 
 
 def _known_on_demand(prices: ModelPrices) -> str:
@@ -276,13 +292,6 @@ def _known_on_demand(prices: ModelPrices) -> str:
 def plain(number: Decimal) -> str:
     """Return a price without an exponent or zeros at its end."""
     return format(number.normalize(), "f")
-
-
-def _on_demand(batch: TokenPrices | None) -> TokenPrices | None:
-    if batch is None:
-        return None
-    twice = {k: v * ON_DEMAND_FACTOR for k, v in batch.model_dump(exclude_none=True).items()}
-    return TokenPrices(**twice)
 
 
 def highest_tier(models: Iterable[ModelPrices], tier: str) -> TokenPrices | None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from bedrock_spark.config import TokenPrices
+from bedrock_spark.prices.place_prices import PlacePrices
 from bedrock_spark.prices.run_prices import PER_TOKENS, RunPrices, plain
 
 _THOUSANDS = 1_000
@@ -42,15 +43,24 @@ def prices_as_json(prices: RunPrices) -> dict[str, Any]:
         name: None if part is None else part.model_dump(mode="json", exclude_none=True)
         for name, part in {**parts, "canary": prices.of_canary}.items()
     }
+    targets = [
+        {"model_id": model_id, "region": region, "batch": _plain(prices.places[model_id, region])}
+        for model_id, region in prices.targets
+    ]
     single = {"image": prices.image, "model_unit_hour": prices.model_unit_hour}
     return {
         "unit": "dollars per 1,000 tokens, image, or model unit and hour",
         **tokens,
+        "targets": targets,
         **{name: None if price is None else plain(price) for name, price in single.items()},
         "from": origins(prices),
         "unknown": [str(text) for text in prices.unknown],
         "notes": list(prices.notes),
     }
+
+
+def _plain(place: PlacePrices) -> dict[str, Any] | None:
+    return None if place.batch is None else place.batch.model_dump(mode="json", exclude_none=True)
 
 
 def per_million(prices: TokenPrices) -> str:
@@ -63,7 +73,9 @@ def _dollars(per_thousand: Decimal) -> str:
 
 
 def _amounts(prices: RunPrices) -> list[str]:
-    named = {"batch": prices.batch, "fallback": prices.fallback}
+    of_targets = [prices.places[target].batch for target in prices.targets]
+    is_same = all(price == prices.batch for price in of_targets)
+    named = {"batch" if is_same else "batch at most": prices.batch, "fallback": prices.fallback}
     if prices.has_flex:
         named["flex"] = prices.flex
     if prices.batch is None:  # else the canary's price follows from that of batch, or is not news

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from bedrock_spark.config.shown import shown_config
-from bedrock_spark.costs.fallback_paid import FallbackPaid, PaidUse, fallback_paid
-from bedrock_spark.costs.spent import Spent, spent
+from bedrock_spark.costs.fallback_paid import FallbackPaid, PaidUse
+from bedrock_spark.costs.run_cost import RunCost, cost_so_far
 from bedrock_spark.costs.tokens import Tokens
-from bedrock_spark.costs.used import batch_used, canary_used, estimate_by, expected_of
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
-from bedrock_spark.prices.run_prices import batch_model_ids, highest_tier
 from bedrock_spark.report.findings import failed_jobs
 from bedrock_spark.report.timeline import timeline_of
 from bedrock_spark.report.totals import Totals
@@ -55,16 +52,11 @@ def build_report(
     cost = saved = paid_tokens = None
     paid, unpriced = FallbackPaid(), list[str]()
     if manifest is not None:
-        expected = expected_of(config, run.prices, tries)
-        batch = batch_used(jobs.values(), estimate_by(expected, manifest.shards))
-        paid = fallback_paid([totals.fallback_models], run.prices, expected, manifest)
-        canary = canary_used(tries, expected)
-        costs = spent(run.prices, batch, paid, canary, unit_hours)
-        cost, unpriced = _cost(costs), [*_unpriced(run, jobs, costs, paid)]
-        all_paid = batch + paid.tokens + canary
-        paid_tokens = {"input": all_paid.input, "output": all_paid.output}
+        found = cost_so_far(run, manifest, jobs, tries, [totals.fallback_models], unit_hours)
+        cost, unpriced, paid = found.as_json(), [*found.unpriced], found.fallback
+        paid_tokens = {"input": found.tokens.input, "output": found.tokens.output}
         kept = totals.kept_tokens
-        saved = _saved(run, batch, manifest, cost, kept) if cost is not None else None
+        saved = _saved(run, found, manifest, cost, kept) if cost is not None else None
     return Report(
         run_id=run.run_id,
         run_uri=run.storage.uri,
@@ -162,29 +154,6 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
     }
 
 
-def _cost(costs: Spent) -> dict[str, float] | None:
-    """Return the dollars for batch, fallback, canary and model units, and in total, if any.
-
-    They are rounded to hundredths of a cent. A part without a price is left out.
-    """
-    priced = {name: part for name, part in costs.parts().items() if part is not None}
-    if not priced:
-        return None
-    return {name: round(float(part), 4) for name, part in {**priced, "total": costs.total}.items()}
-
-
-def _unpriced(run: Run, jobs: Mapping[str, Job], costs: Spent, paid: FallbackPaid) -> Iterator[str]:
-    """Yield what was paid for and is not in the sum, because its price is not known."""
-    if jobs and costs.batch is None:
-        yield BATCH
-    current = run.config.fallback.model_id if run.config.fallback is not None else None
-    if any(use.model_id in (None, current) for use in paid.unpriced):
-        yield FALLBACK
-    for use in paid.unpriced:
-        if use.model_id not in (None, current):
-            yield f"{use.answers:,} answers of {use.model_id}"
-
-
 def _model_use(part: PaidUse) -> dict[str, Any]:
     """Return what the answers of a model used and cost, as report.json has it."""
     cost = None if part.cost is None else round(float(part.cost), 4)
@@ -193,7 +162,7 @@ def _model_use(part: PaidUse) -> dict[str, Any]:
 
 def _saved(
     run: Run,
-    batch: Tokens,
+    found: RunCost,
     manifest: RunManifest,
     cost: Mapping[str, float],
     kept: Mapping[str, int],
@@ -206,12 +175,9 @@ def _saved(
     kept: the tokens of these answers
     """
     prices, saved = run.prices, {}
-    model_ids = set(batch_model_ids(run.config))
-    models = [each for each in prices.models if each.model_id in model_ids]
-    on_demand = prices.of_canary if "batch" in prices.own else highest_tier(models, "standard")
-    if on_demand is not None and prices.batch is not None:
-        difference = batch.cost(on_demand) - batch.cost(prices.batch)
-        saved["by_batch"] = round(float(difference), 4)
+    batch, on_demand = found.dollars.batch, found.batch_on_demand
+    if on_demand is not None and batch is not None and prices.batch is not None:
+        saved["by_batch"] = round(float(on_demand - batch), 4)
     if manifest.sharing and manifest.records:
         answers = cost.get("batch", 0.0) + cost.get("fallback", 0.0)
         saved["by_sharing"] = round(answers * manifest.sharing / manifest.records, 4)

@@ -165,7 +165,10 @@ def rejects_key(bucket: int, prepare_id: str) -> str:
 
 
 def kept_unit(part: int, cut: int) -> str:
-    """Return the name of the cut-th unit of kept answers that a part of the lookup found."""
+    """Return the name of the cut-th unit of kept answers that a part of the lookup found.
+
+    part: its number as that of a bucket; see `bucket_number`
+    """
     return f"kept-{part:05d}-{cut:02d}"
 
 

@@ -31,6 +31,7 @@ from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait, Watch
 from bedrock_spark.run_folder.processes import is_alive, is_dead, start_of, this_place
 from bedrock_spark.storage import Storage
+from bedrock_spark.storage.held_object import replace_held
 
 LEASE_SECONDS = 360.0
 # A process that waits for the lease sees by a renewal that the holder is alive.
@@ -159,8 +160,7 @@ class Lease:
             start_of(pid),
         )
         try:
-            data = json.dumps(asdict(new)).encode()
-            self._version = self._storage.replace(self._key, data, version)
+            self._replace(new, version)
         except ObjectChangedError:
             return False
         self.took_over = holder is not None and not holder.is_over(now)
@@ -202,24 +202,16 @@ class Lease:
             self._held = None
 
     def _write(self, holder: Holder, version: str | None) -> None:
-        data = json.dumps(asdict(holder)).encode()
         try:
-            self._version = self._storage.replace(self._key, data, version)
+            self._replace(holder, version)
         except ObjectChangedError as exc:
-            own = self._own_version(holder)
-            if own is None:
-                self._held = None
-                raise self._held_by(read_holder(self._storage, self._key)) from exc
-            self._version = self._storage.replace(self._key, data, own)
+            self._held = None
+            raise self._held_by(read_holder(self._storage, self._key)) from exc
         self._held = holder
 
-    def _own_version(self, holder: Holder) -> str | None:
-        """Return the version of a write of this holder whose reply was lost, or None."""
-        found = self._storage.read_version(self._key)
-        written = _parse(found[0]) if found is not None else None
-        if found is None or written is None or written.holder_id != holder.holder_id:
-            return None
-        return found[1]
+    def _replace(self, holder: Holder, version: str | None) -> None:
+        data = json.dumps(asdict(holder)).encode()
+        self._version = replace_held(self._storage, self._key, data, version, _holder_id)
 
     def _held_by(self, holder: Holder | None, why: str = "") -> RunHeldError:
         return RunHeldError(
@@ -265,6 +257,11 @@ def _parse(data: bytes) -> Holder | None:
         return Holder(**{k: v for k, v in values.items() if k in names})
     except (ValueError, TypeError, AttributeError):
         return None
+
+
+def _holder_id(data: bytes) -> str | None:
+    holder = _parse(data)
+    return None if holder is None else holder.holder_id
 
 
 def _time(seconds: float) -> str:

@@ -37,7 +37,8 @@ from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError
 from bedrock_spark.families import converse_reason
 from bedrock_spark.prices import ModelPrices, RunPrices, prices_of_run
-from bedrock_spark.prices.run_prices import Find, named_fallback
+from bedrock_spark.prices.named_models import named_fallback, named_places
+from bedrock_spark.prices.place_prices import Find
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.code_digest import code_digest
 from bedrock_spark.run_folder.config_versions import newest_config
@@ -117,7 +118,8 @@ class Run:
             recorded = self.opening.prices()
         if recorded is None:
             recorded = read_prices(self.storage)
-        return prices_of_run(self.config, find_among(recorded.models), recorded.fallbacks)
+        find = find_among(recorded.models)
+        return prices_of_run(self.config, find, recorded.fallbacks, recorded.places)
 
     def committed(self) -> RunManifest | None:
         """Return the run manifest if it was there when the run was opened. Reads nothing.
@@ -260,8 +262,8 @@ def _with_prices_recorded(run: Run, *, may_exist: bool = True) -> Run:
     def needed(find: Find) -> Iterable[ModelPrices]:
         return prices_of_run(run.config, find).models
 
-    fallback = named_fallback(run.config)
-    recorded = record_prices(run.storage, needed, fallback, may_exist=may_exist)
+    named = named_fallback(run.config), named_places(run.config)
+    recorded = record_prices(run.storage, needed, *named, may_exist=may_exist)
     return replace(run, recorded_prices=recorded)
 
 

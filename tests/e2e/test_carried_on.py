@@ -108,7 +108,7 @@ def test_credentials_of_another_account_are_refused(
 def test_status_and_stop_use_the_newest_config(local: LocalBedrock) -> None:
     """Its prices and slots, and its targets: the run was begun without them."""
     begin({}, prices={"source": "none"})
-    assert json.loads(call("status", URI, "--json").stdout)["cost_usd"] is None
+    assert json.loads(call("status", URI, "--json").stdout)["cost"] is None
     local.client("s3", region_name="us-west-2").create_bucket(
         Bucket="west", CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
     )
@@ -120,7 +120,7 @@ def test_status_and_stop_use_the_newest_config(local: LocalBedrock) -> None:
     assert Pipeline.open(newer).advance().active == 3
     assert active_jobs(local, "us-west-2") == 1
     shown = json.loads(call("status", URI, "--json").stdout)
-    assert (shown["cost_usd"], shown["slots"], shown["active"]) == (0, 4, 3)
+    assert (shown["cost"]["total"], shown["slots"], shown["active"]) == (0, 4, 3)
     assert call("stop", URI).exit_code == 0
     assert [active_jobs(local, region) for region in ("us-east-1", "us-west-2")] == [0, 0]
     prefix = f"{NAME}/{layout.CONFIGS}/"

@@ -52,7 +52,7 @@ def test_a_run_is_shown_stopped_and_resumed(local: LocalBedrock) -> None:
     shown = json.loads(call("status", URI, "--json", "--endpoint-url", local.endpoint_url).stdout)
     assert (shown["shards"], shown["active"], shown["waiting"]) == (3, 2, 1)
     assert (shown["slots_used"], shown["slots"], shown["records"]) == (2, 2, 36)
-    assert shown["cost_usd"] == 0
+    assert shown["cost"]["total"] == 0
     assert (shown["stage"], shown["is_finished"], shown["blocked"]) == ("batch", False, None)
 
     stopped = call("stop", URI)

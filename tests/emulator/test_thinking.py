@@ -10,6 +10,7 @@ import pytest
 from bedrock_emulator.answers.deterministic import DeterministicBackend
 from bedrock_emulator.batch.records import RecordRules, RecordWork
 from bedrock_emulator.families.claude_rules import version_of
+from bedrock_emulator.families.claude_thoughts import signature_of
 from bedrock_emulator.families.family import Context
 from bedrock_emulator.families.registry import family_of
 from tests.models import CLAUDE_MODEL, SONNET_MODEL
@@ -199,3 +200,41 @@ def test_the_version_of_a_claude_is_in_its_id() -> None:
     ):
         assert version_of(f"anthropic.claude-{name}") == version
     assert version_of("amazon.nova-2-lite-v1:0") is None
+
+
+CALLING = {"id": "c1", "name": "look_up", "input": {"id": 17}}
+RESULTS = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1"}]}
+THOUGHT = {"type": "thinking", "thinking": "hm", "signature": signature_of("hm")}
+REDACTED = {"type": "redacted_thinking", "data": "eA=="}
+TOLD = "Expected `thinking` or `redacted_thinking`, but found `"
+
+
+@pytest.mark.parametrize(
+    ("members", "blocks", "message"),
+    [
+        (enabled(), [THOUGHT], ""),
+        (enabled(), [REDACTED, THOUGHT], ""),
+        (enabled(), [], f"{TOLD}tool_use`"),
+        (enabled(), [{"type": "text", "text": "x"}, THOUGHT], f"messages.1.content.0.type: {TOLD}"),
+        (enabled(), [{**THOUGHT, "thinking": "ha"}], "messages.1.content.0: Invalid `signature`"),
+        (enabled(), [{"type": "thinking", "thinking": "hm"}], "Invalid `signature`"),
+        ({}, [], ""),
+        ({}, [{**THOUGHT, "thinking": "ha"}], ""),
+    ],
+)
+def test_claude_takes_results_after_its_own_thinking(
+    members: dict[str, Any], blocks: list[dict[str, Any]], message: str
+) -> None:
+    """With a budget: it must be there, first and unchanged. Else nothing is asked of it."""
+    called = {"role": "assistant", "content": [*blocks, {"type": "tool_use", **CALLING}]}
+    tools = [{"name": "look_up", "input_schema": {"type": "object"}}]
+    messages = [*MESSAGES, called, RESULTS]
+    line = answer(CLAUDE_MODEL, claude(tools=tools, messages=messages, **members))
+    assert message in line.get("error", {}).get("errorMessage", "")
+    assert ("error" in line) is bool(message)
+
+
+def test_adaptive_thinking_needs_none_before_results() -> None:
+    called = {"role": "assistant", "content": [{"type": "tool_use", **CALLING}]}
+    body = claude(thinking=ADAPTIVE, messages=[*MESSAGES, called, RESULTS])
+    assert output(SONNET_MODEL, body)["content"]

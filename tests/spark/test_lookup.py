@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,15 @@ from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.schema import ROW_BODY_SHA256
 from bedrock_spark.shards.hash_ranges import part_of
+from bedrock_spark.shards.plan import SourceSize
 from bedrock_spark.shards.record_ids import body_hash
 from bedrock_spark.spark.collect.stage import collect
 from bedrock_spark.spark.prepare import lookup as looking
-from bedrock_spark.spark.prepare import stage
+from bedrock_spark.spark.prepare import rehearsal, repartitioning, stage
+from bedrock_spark.spark.prepare.cut_rows import cut_rows
 from bedrock_spark.spark.prepare.rehearsal import rehearse
-from bedrock_spark.spark.prepare.shuffle import with_ids
+from bedrock_spark.spark.prepare.shuffle import route, with_ids
+from bedrock_spark.spark.prepare.size_estimate import estimate_size
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.prepare.streamed_answers import with_answers
 from bedrock_spark.spark.results import results
@@ -201,6 +205,48 @@ def test_only_new_rows_are_asked(
     rows = collected(spark, run, again)
     missing = {number for number, row in rows.items() if row["outcome"] == "missing"}
     assert missing == {0, 1, 300, 301, 302}
+
+
+def test_a_store_without_these_answers_makes_no_second_shuffle(
+    spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tasks of the lookup cut their own rows. A plan that needs these rows has the same shards.
+
+    So has a run whose estimate of the size was wrong.
+    """
+    first, manifest = lake.prepare(table(spark, 300))
+    assert lake.keep(first, manifest, lambda text: thirds(text, 0)) == 100
+    df = table(spark, 3_000, bodies=2_900).withColumn("body", F.concat("body", F.lit("!")))
+    sections = {"shards": {"max_records": 500, "min_records": 5}}
+    second: list[int] = []
+    own = repartitioning.repartition_by_range
+
+    def counted(rows: DataFrame, buckets: int) -> DataFrame:
+        second.append(buckets)
+        return own(rows, buckets)
+
+    monkeypatch.setattr(repartitioning, "repartition_by_range", counted)
+    _, cut = lake.prepare(df, **sections)
+    assert (cut.rows, cut.records, cut.rejected, cut.kept_rows) == (3_000, 2_900, 1, 0)
+    assert cut.why_asked == {NEW: 2_999}
+    assert len(cut.shards) > 5
+    assert second == []
+    monkeypatch.setattr(
+        rehearsal, "cut_rows", lambda *own, **names: cut_rows(*own, **{**names, "keeps_rows": True})
+    )
+    plan = rehearse(spark, lake.open(**sections), df)
+    assert second
+    digests = {shard.shard_id: shard.sha256 for shard in cut.shards}
+    assert {shard.shard_id: shard.sha256 for shard in plan.shards} == digests
+
+    def wrong(*arguments: Any) -> SourceSize:
+        size = estimate_size(*arguments)
+        return replace(size, records=size.records // 3, line_bytes=size.line_bytes // 3)
+
+    monkeypatch.setattr(repartitioning, "estimate_size", wrong)
+    run, again = lake.prepare(df, **sections)
+    assert {shard.shard_id: shard.sha256 for shard in again.shards} == digests
+    assert len(run.storage.list(layout.shards_prefix(again.prepare_id))) == len(again.shards)
 
 
 @pytest.mark.long
@@ -411,7 +457,7 @@ def test_spark_puts_each_hash_into_its_part(spark: SparkSession, parts: int) -> 
         *(n * 10**16 for n in range(-900, 900, 37)),
     ]
     df = spark.createDataFrame([(h,) for h in hashes], "h bigint")
-    routed = df.repartition(parts, looking.route(F.col("h"), parts))
+    routed = df.repartition(parts, route(F.col("h"), parts))
     pairs = routed.select("h", F.spark_partition_id()).collect()
     expected = dict(zip(hashes, part_of(np.array(hashes), parts).tolist(), strict=True))
     assert {row[0]: row[1] for row in pairs} == expected

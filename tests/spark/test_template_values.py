@@ -11,10 +11,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import SystemClock
+from bedrock_spark.config import Config
+from bedrock_spark.config.row_choice import RowChoice
 from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.shards.lines import read_line
+from bedrock_spark.spark.prepare.first_rows import read_first_rows
+from bedrock_spark.spark.prepare.map_order import table_of
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.docs import TEMPLATES, table_rows
 from tests.spark_sessions import make_config
@@ -25,23 +31,49 @@ TYPES = list(table_rows(TEMPLATES, ("Spark type", "for example", "JSON form", "t
 REJECTS = list(table_rows(TEMPLATES, ("what", "for example", "reason")))
 
 
+# Maps at every depth, whose keys are in no order of a hash table.
+MAP = "map('zeta', 1, 'alpha', null, 'mid', 3, 'beta', 4, 'omega', 5, 'k9', 6, 'k1', 7)"
+MAPS = {
+    "m0": MAP,
+    "m1": f"array({MAP}, null, map())",
+    "m2": f"named_struct('in a.dot', {MAP}, 'b', array(named_struct('c', {MAP})))",
+    "m3": f"map('z', {MAP}, 'y', null, 'a', {MAP})",
+    "m4": "map(9, 'nine', 1, 'one', 5, 'five', 7, 'seven')",
+    "m5": "map(named_struct('k', 2), 'two', named_struct('k', 1), 'one')",
+    "m6": f"if(id = 0, {MAP}, null)",
+    "m7": f"if(id = 0, named_struct('n', {MAP}), null)",
+}
+
+
 @pytest.fixture(scope="module")
-def rendered(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return the body of one row with a column per example, each alone and inside of a text."""
-    folder = tmp_path_factory.mktemp("values")
+def source(spark: SparkSession) -> DataFrame:
+    """Return one row with a column per example, and one per nested map."""
+    examples = {f"v{i}": row[1] for i, row in enumerate(TYPES)} | MAPS
+    columns = (f"{value} as {name}" for name, value in examples.items())
+    return spark.sql("select 1 as id").selectExpr("id", *columns)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """Return a config that shows each example alone and inside of a text, and each map."""
     names = [f"v{i}" for i in range(len(TYPES))]
-    columns = ", ".join(f"{row[1]} as {name}" for row, name in zip(TYPES, names, strict=True))
     body = {
         "alone": {name: f"{{{{ {name} }}}}" for name in names},
         "inside": {name: f"<{{{{ {name} }}}}>" for name in names},
+        "maps": {name: f"{{{{ {name} | default('') }}}}" for name in MAPS},
     }
-    config = config_of(str(folder), body)
-    prepare(spark, open_run(config, SystemClock()), spark.sql(f"select 1 as id, {columns}"))
-    (shard,) = (folder / "shards").glob("*/*")
+    return config_of(str(tmp_path_factory.mktemp("values")), body)
+
+
+@pytest.fixture(scope="module")
+def rendered(spark: SparkSession, source: DataFrame, config: Config) -> bytes:
+    """Return the line of the row in the shard of a run."""
+    prepare(spark, open_run(config, SystemClock()), source)
+    (shard,) = Path(config.run_uri, "shards").glob("*/*")
     return shard.read_bytes()
 
 
-def config_of(run_uri: str, body: dict[str, Any]) -> Any:
+def config_of(run_uri: str, body: dict[str, Any]) -> Config:
     return make_config(
         run_uri,
         request={"prompt": None, "max_tokens": None, "body": body},
@@ -59,6 +91,26 @@ def test_a_value_has_the_forms_that_the_docs_show(rendered: bytes, number: int) 
         written = body.split(f'"v{number}":')[1]
         assert written[: len(form)] == form
         assert written[len(form)] in ",}"
+
+
+def test_a_preview_renders_every_value_as_the_run_does(
+    spark: SparkSession, source: DataFrame, config: Config, rendered: bytes
+) -> None:
+    """Byte for byte, though the rows come to the driver: a map keeps the order of its entries."""
+    assert b'"zeta":1,"alpha":null,"mid":3' in rendered
+    for choice in (RowChoice(1), RowChoice(1, seed=1), RowChoice(1, keys=(("1",),))):
+        first = read_first_rows(spark, config, AwsSettings("us-east-1"), source, choice)
+        (row,) = first.rendered(config)
+        assert row.line is not None, row.reason
+        assert read_line(rendered.rstrip()).body == row.line.body
+
+
+def test_a_key_that_a_map_has_twice_counts_once(spark: SparkSession) -> None:
+    """As in a run: files may have such maps, and Spark refuses to make one."""
+    schema = spark.createDataFrame([], "m map<string,array<map<int,int>>>").schema
+    rows = [([("a", [[(1, 1), (2, 2), (1, 3)]]), ("b", None), ("a", [[(1, 1), (1, 4)], None])],)]
+    (row,) = table_of(spark, rows, schema).selectExpr("to_json(m) as text").collect()
+    assert row.text == '{"a":[{"1":4},null],"b":null}'
 
 
 def test_a_value_without_a_form_rejects_its_row_alone(spark: SparkSession, tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ class Provenance:
 
     @property
     def fingerprint(self) -> str:
-        """Return a text that changes if the columns would. It is the same in every process.
+        """Return a text that changes if the columns of any unit would, but for its jobs' prices.
+
+        It is the same in every process.
 
         Not `repr`: the order of a set in it is another one in each process.
         """
@@ -117,7 +119,7 @@ class Provenance:
 
     def costs(
         self,
-        served_by: str,
+        origin: Origin,
         tokens: Sequence[pa.Array],
         images: Sequence[int] | None,
         shares: Sequence[int] | None,
@@ -125,8 +127,10 @@ class Provenance:
     ) -> Column:
         """Return the cost of answers in dollars, for each row of those that share it.
 
-        Each answer of the fallback costs what its own model costs at the tier of its own call.
+        Those of a batch job cost what its model costs in its Region. Each answer of the fallback
+        costs what its own model costs at the tier of its own call.
 
+        origin: the file that all answers are from
         tokens: input, output, reasoning, cache read and cache write; an array of each
         images: of each answer; None if there are none
         shares: how many rows have each answer; None if each has one
@@ -135,9 +139,9 @@ class Provenance:
         paid by the hour.
         """
         rows = len(tokens[0])
-        if served_by == KEPT:
+        if origin.served_by == KEPT:
             return Repeated(0.0, rows)
-        prices, which = self._prices(served_by, notes)
+        prices, which = self._prices(origin, notes)
         dollars, has_cost = np.zeros(rows), np.zeros(rows, np.bool_)
         if any(each.tokens is not None for each in prices):
             has_price = np.array([each.tokens is not None for each in prices])
@@ -159,7 +163,7 @@ class Provenance:
 
     def cost(
         self,
-        served_by: str,
+        origin: Origin,
         tokens: Sequence[pa.Array],
         images: Sequence[int] | None,
         rows: int,
@@ -167,20 +171,21 @@ class Provenance:
     ) -> float | None:
         """Return the cost of one answer for each of its rows; see `costs`."""
         notes = None if note is None else [note]
-        costs = self.costs(served_by, tokens, images, [rows], notes)
+        costs = self.costs(origin, tokens, images, [rows], notes)
         cost: float | None = costs.value if isinstance(costs, Repeated) else costs[0].as_py()
         return cost
 
     def _prices(
-        self, served_by: str, notes: Sequence[Note] | None
+        self, origin: Origin, notes: Sequence[Note] | None
     ) -> tuple[list[CallPrices], npt.NDArray[np.int64] | int]:
         """Return the prices that some answers have, and which of them each answer has.
 
         A single number says that all of them have the same.
         """
         prices = self.prices
-        if served_by != FALLBACK:
-            return [CallPrices(prices.batch, prices.image)], 0
+        if origin.served_by != FALLBACK:
+            place = None if origin.model_id is None else (origin.model_id, origin.region)
+            return [prices.of_batch(place)], 0
         calls = calls_of(notes)
         return [prices.of_call(*call) for call in calls], places_of(calls, notes)
 

@@ -111,7 +111,7 @@ class ResultRows:
             Repeated(origin.attempt, records),
             Repeated(origin.job_arn, records),
             *self._provenance.columns(origin, ok.notes, ok.ids, self._asked),
-            self._provenance.costs(origin.served_by, counts, images, shares, ok.notes),
+            self._provenance.costs(origin, counts, images, shares, ok.notes),
             *self._parsed(ok),
         ]
 
@@ -207,7 +207,7 @@ class ResultRows:
         notes = None if line.note is None else [line.note]
         self._add_used(counts, images, origin.served_by, notes)
         cost = self._provenance.cost(
-            *(origin.served_by, counts, images, self._reconciliation.expected[line.record_id]),
+            *(origin, counts, images, self._reconciliation.expected[line.record_id]),
             line.note,
         )
         return (

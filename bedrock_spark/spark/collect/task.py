@@ -19,6 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from bedrock_spark._version import __version__
+from bedrock_spark.costs.paid import place_of
 from bedrock_spark.families import family_by_name
 from bedrock_spark.garbage import garbage_collection_paused
 from bedrock_spark.outputs.ask_again import NEVER, AskAgain
@@ -40,6 +41,7 @@ from bedrock_spark.outputs.shard_outputs import (
     shard_inputs,
 )
 from bedrock_spark.outputs.spill import Spill
+from bedrock_spark.prices.place_prices import PlaceKey
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.job_plan import Place
@@ -195,8 +197,21 @@ class CollectTask:
     def fingerprint(self, inputs: Sequence[StoredObject], work: ShardWork) -> str:
         """Return a digest of everything that the results of a shard depend on."""
         versions = [(o.key, o.size, o.version) for o in inputs]
-        parts = [versions, jobs_digest(work.jobs), self._settings]
+        prices = sorted({self._price_at(place_of(job)) for job in work.jobs})
+        parts = [versions, jobs_digest(work.jobs), prices, self._settings]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _price_at(self, place: PlaceKey | None) -> str:
+        text = self._price_texts.get(place)
+        if text is None:
+            text = repr(self.provenance.prices.of_batch(place))
+            self._price_texts[place] = text
+        return text
+
+    @cached_property
+    def _price_texts(self) -> dict[PlaceKey | None, str]:
+        """Return the prices of batch jobs as text, as far as they were asked for."""
+        return {}
 
     @cached_property
     def _settings(self) -> list[Any]:

@@ -26,7 +26,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.kept_note import KeptNote, read_kept_note, write_kept_note
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.keep.task import ReadTask, WriteTask
-from bedrock_spark.spark.prepare.lookup import route
+from bedrock_spark.spark.prepare.shuffle import route
 from bedrock_spark.spark.tasks import observed_tasks
 from bedrock_spark.storage import Storage, open_storage
 

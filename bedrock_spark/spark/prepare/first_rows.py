@@ -21,9 +21,11 @@ from bedrock_spark.config import Config, SourceConfig
 from bedrock_spark.config.row_choice import KeySearch, RowChoice
 from bedrock_spark.errors import ConfigError, PlanError
 from bedrock_spark.families.request_body import body_template, check_columns
+from bedrock_spark.schema import INTERNAL_PREFIX
 from bedrock_spark.shards.plan import SourceSize
 from bedrock_spark.spark.errors import config_errors
 from bedrock_spark.spark.prepare.columns import column_of
+from bedrock_spark.spark.prepare.map_order import table_of, with_entries
 from bedrock_spark.spark.prepare.row_rendering import RenderedRow, RenderRows, read_rendered
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
@@ -38,7 +40,8 @@ from bedrock_spark.spark.prepare.table import SourceTable, open_table
 
 # As much of a value says which column is a key, and which one is to be asked about.
 _MAX_SAMPLED = 4_096
-_ROW, _KEY = "row", "key"
+# Of the rows that are searched by key; no column of a source has such a name.
+_ROW, _KEYS = "row", f"{INTERNAL_PREFIX}keys"
 _RENDERED = "line binary, reason string, row_values string"
 
 
@@ -46,7 +49,7 @@ _RENDERED = "line binary, reason string, row_values string"
 class FirstRows:
     """The first rows of a source, all columns. Each config renders them in its own way.
 
-    config: its source was read; rows, schema: as Spark has them
+    config: its source was read; rows: with maps as their entries, see `map_order`
     """
 
     spark: SparkSession
@@ -59,7 +62,7 @@ class FirstRows:
     @cached_property
     def frame(self) -> DataFrame:
         """Return the rows as a DataFrame of one partition, in their order."""
-        return self.spark.createDataFrame(list(self.rows), self.table.full.schema).coalesce(1)
+        return table_of(self.spark, self.rows, self.table.full.schema).coalesce(1)
 
     def rendered(self, config: Config, *, is_checked: bool = True) -> list[RenderedRow]:
         """Return each row as a config renders it. Runs one or two small Spark actions.
@@ -103,7 +106,7 @@ class FirstRows:
             (*(row[place] for place in places), *more)
             for row, more in zip(self.rows, values, strict=True)
         ]
-        return self.spark.createDataFrame(rows, schema)
+        return table_of(self.spark, rows, schema)
 
     def size(self, config: Config) -> SourceSize:
         """Estimate the size of the whole source as a config renders it: see `estimate_size`."""
@@ -137,7 +140,7 @@ def read_first_rows(
         if choice.keys:
             rows = _rows_with_keys(full, config.source, choice)
         else:
-            rows = full.take(choice.rows)
+            rows = with_entries(full).take(choice.rows)
     if not rows:
         conditions = choice.said(config.source.where)
         what = f"has no row for which {conditions}" if conditions else "has no rows"
@@ -153,12 +156,14 @@ def _rows_with_keys(full: DataFrame, source: SourceConfig, choice: RowChoice) ->
     if not source.key:
         raise ConfigError("source.key: is not set, so no row can be named by its key")
     texts = [column_of(name).cast("string") for name in source.key]
-    both = F.struct("*").alias(_ROW), F.array(*texts).alias(_KEY)
+    names = full.columns
     found: list[Row] = []
     search = KeySearch(choice)
     while missing := search.missing:
-        taken = full.where(_is_one_of(texts, missing)).select(*both).take(len(missing))
-        found += search.new((tuple(each[_KEY]), each[_ROW]) for each in taken)
+        wanted = full.where(_is_one_of(texts, missing)).withColumn(_KEYS, F.array(*texts))
+        whole = with_entries(wanted).select(_KEYS, F.struct(*map(column_of, names)).alias(_ROW))
+        taken = whole.take(len(missing))
+        found += search.new((tuple(each[_KEYS]), each[_ROW]) for each in taken)
         if len(taken) < len(missing) or search.missing == missing:
             break
     search.end(source.where)

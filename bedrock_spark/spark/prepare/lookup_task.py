@@ -1,7 +1,8 @@
 """Look one range of hashes up in the store of answers: the Spark task of the lookup.
 
-Rows that are known are written as units of kept rows. All others go on, unchanged. A task's memory
-holds one chunk of rows with its answers, and some row groups of the store.
+Rows that are known are written as units of kept rows. All others go on, unchanged. If nearly all
+rows are asked, this task cuts them into shards itself. A task's memory holds one chunk of rows with
+its answers, some row groups of the store, and what the cutter holds back.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from bedrock_spark.config import Config
 from bedrock_spark.errors import PlanError
 from bedrock_spark.garbage import garbage_collection_paused
 from bedrock_spark.invoke.kept_calls import accepting
+from bedrock_spark.run_folder import layout
 from bedrock_spark.schema import INTERNAL_PREFIX, ROW_RECORD_ID
 from bedrock_spark.shards.hash_ranges import part_of, range_of
 from bedrock_spark.shards.plan import Bounds
@@ -31,9 +33,11 @@ from bedrock_spark.spark.prepare.assign_ids import id_column
 from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED
 from bedrock_spark.spark.prepare.damage import damaged_rows
 from bedrock_spark.spark.prepare.kept_files import KeptChunk, KeptFiles, KeptSink, kept_lines
+from bedrock_spark.spark.prepare.media_batches import open_objects
 from bedrock_spark.spark.prepare.nullable import with_nullable_fields
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.prepare.streamed_answers import StreamedAnswers, without_answers
+from bedrock_spark.spark.prepare.task import Bucket, PrepareTask
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, row_bytes
 from bedrock_spark.spark.worker_process import exempt_modules_from_gc
 from bedrock_spark.storage import Storage
@@ -43,6 +47,8 @@ SUMMARY = f"{INTERNAL_PREFIX}summary"
 # A chunk of rows is looked up at once. It ends at about these numbers: of rows, and of bytes of
 # rows, or of answers if each row has one.
 _CHUNK_ROWS, _CHUNK_BYTES = 20_000, 32_000_000
+# Nearly all rows are asked if at least this share of them is.
+NEARLY_ALL = 7 / 8
 _ID_BYTES = 11 + OFFSET_BYTES
 
 _Mask = npt.NDArray[np.bool_]
@@ -57,6 +63,7 @@ class LookupTask:
     parts: the number of parts; rules: which answers count
     bounds: of a unit
     colliding: hashes that two different bodies of the source have; none of them is looked up
+    cutter: the work on the buckets, which are the parts, if this task may cut rows into shards
     """
 
     config: Config
@@ -69,13 +76,15 @@ class LookupTask:
     rules: Rules
     bounds: Bounds
     colliding: frozenset[int] = frozenset()
+    cutter: PrepareTask | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Write the rows that are known; yield the others, and last a row with the summary.
 
         batches: the rows of one part, sorted by HASH and KEY, perhaps with answers among them
         The summary is JSON: `rows` of the part, `units` of kept rows, `why` the others are asked by
-        number of rows, `collisions`: hashes that two bodies have.
+        number of rows, `collisions`: hashes that two bodies have, `bucket`: the summary of the rows
+        that this task has cut into shards, if it has.
         """
         exempt_modules_from_gc()
         first = next((batch for batch in batches if batch.num_rows), None)
@@ -86,14 +95,17 @@ class LookupTask:
         with (
             closing(KeptAnswers(self.store, self.files, *range_of(part, self.parts))) as kept,
             closing(_Lookup(self, part, first, kept)) as lookup,
+            closing(_Cutting(self.cutter)) as cutting,
         ):
             for chunk in _chunks(first, batches, chunk_rows(kept.row_bytes)):
                 unknown = lookup.add(chunk)
-                if unknown.num_rows:
+                if cutting.takes(unknown.num_rows, chunk.num_rows):
+                    cutting.add(unknown)
+                elif unknown.num_rows:
                     yield _with_summary(unknown, None)
                 # Otherwise Arrow keeps freed memory, and a worker grows with each chunk.
                 pa.default_memory_pool().release_unused()
-            summary = json.dumps(lookup.finish())
+            summary = json.dumps(lookup.finish() | {"bucket": cutting.finish()})
         empty = [pa.nulls(1, field.type) for field in fields]
         yield _with_summary(pa.RecordBatch.from_arrays(empty, names=fields.names), summary)
 
@@ -101,6 +113,49 @@ class LookupTask:
         """Return what takes the rows of a part whose answers were kept."""
         unique = {ROW_RECORD_ID, *self.columns.key}
         return KeptFiles(self.storage, self.prepare_id, part, self.bounds, schema, unique)
+
+
+class _Cutting:
+    """Cuts the rows of a part that are asked into shards, if nearly all are.
+
+    Hashes are random, so the first chunk of a part is like the others.
+    """
+
+    def __init__(self, cutter: PrepareTask | None) -> None:
+        self._cutter = cutter
+        self._stack = ExitStack()
+        self._takes: bool | None = None if cutter is not None else False
+        self._bucket: Bucket | None = None
+
+    def takes(self, asked: int, rows: int) -> bool:
+        """Tell whether this cuts the rows of the part. The first chunk decides.
+
+        asked, rows: how many rows of the chunk are asked, and how many it has
+        """
+        if self._takes is None and rows:
+            self._takes = asked >= NEARLY_ALL * rows
+        return bool(self._takes)
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Add rows that are asked."""
+        if not rows.num_rows:
+            return
+        if self._bucket is None:
+            assert self._cutter is not None
+            objects = self._stack.enter_context(open_objects(self._cutter.aws))
+            bucket = Bucket(self._cutter, rows, objects)
+            self._bucket = self._stack.enter_context(closing(bucket))
+        self._bucket.add(rows)
+
+    def finish(self) -> dict[str, Any] | None:
+        """Write what is left; return the summary of the bucket, if there is one."""
+        if self._bucket is None or self._cutter is None:
+            return None
+        return self._cutter.finish(self._bucket)
+
+    def close(self) -> None:
+        """Forget the files that are not finished."""
+        self._stack.close()
 
 
 class _Lookup:
@@ -114,7 +169,7 @@ class _Lookup:
         self._kept = kept
         source = with_nullable_fields(first.slice(0, 0).select(list(task.columns.kept))).schema
         self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *source])
-        self._files = task.open_files(part, self._schema)
+        self._files = task.open_files(layout.bucket_number(part, task.parts), self._schema)
         self._accept = accepting(task.config)
         self._rows = 0
         self._why: Counter[str] = Counter()

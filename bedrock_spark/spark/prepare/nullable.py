@@ -29,7 +29,7 @@ def with_nullable_fields(batch: pa.RecordBatch) -> pa.RecordBatch:
     if schema == batch.schema:
         return batch
     columns = [
-        column if column.type == field.type else column.cast(field.type)
+        column if column.type == field.type else _widened(column, field.type)
         for column, field in zip(batch.columns, schema, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -37,3 +37,18 @@ def with_nullable_fields(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _nullable(field: pa.Field) -> pa.Field:
     return field.with_type(nullable_type(field.type)).with_nullable(True)
+
+
+def _widened(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return a column as a type that only allows more nulls.
+
+    PyArrow 16 aborts the process if it casts a map with nested keys, and cannot view the type of a
+    literal NULL.
+    """
+    return column.view(kind) if _has_nested_keys(kind) else column.cast(kind)
+
+
+def _has_nested_keys(kind: pa.DataType) -> bool:
+    if pa.types.is_map(kind) and pa.types.is_nested(kind.key_type):
+        return True
+    return any(_has_nested_keys(kind.field(place).type) for place in range(kind.num_fields))

@@ -9,8 +9,8 @@ from bedrock_spark.config import Config
 from bedrock_spark.config.base import is_above
 from bedrock_spark.errors import DuplicateKeyError, NullKeyError, PlanError, TooManyRejectsError
 from bedrock_spark.spark.prepare.damage import NO_KEY, NOT_PARSED
-from bedrock_spark.spark.prepare.repartitioning import Summaries
 from bedrock_spark.spark.prepare.source_columns import hint_for_corrupt
+from bedrock_spark.spark.prepare.task import Summaries
 
 _SHOWN_REASONS = 5
 

@@ -24,10 +24,12 @@ from bedrock_spark.run_folder.prepared import KnownKeys, Prepared
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import read_shard
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
+from bedrock_spark.spark.prepare.cut_rows import cut_rows
 from bedrock_spark.spark.prepare.kept_files import KeptSink, KeptUnits
 from bedrock_spark.spark.prepare.key_repeats import with_known_keys
 from bedrock_spark.spark.prepare.known_keys import EarlierRows
-from bedrock_spark.spark.prepare.lookup import Looked, Lookup
+from bedrock_spark.spark.prepare.looked import Looked
+from bedrock_spark.spark.prepare.lookup import Lookup
 from bedrock_spark.spark.prepare.lookup_task import LookupTask
 from bedrock_spark.spark.prepare.refused_rows import reasons_of, refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning
@@ -65,7 +67,9 @@ def rehearse(
         with observed_tasks(spark, "plan", observe) as tasks, table.read_once() as rows:
             repartitioning = Repartitioning(
                 *(config, aws, columns, rows),
-                lambda buckets: RehearsalTask(config, columns, storage, aws, buckets, ""),
+                lambda buckets, is_by_range: RehearsalTask(
+                    config, columns, storage, aws, buckets, "", is_by_range
+                ),
             )
             size = repartitioning.estimate_size()
             columns = with_known_keys(rows, columns, config)
@@ -74,8 +78,11 @@ def rehearse(
                 *(config, columns, storage, aws, rows, "", (clock or SystemClock()).now()),
                 task_type=RehearsalLookupTask,
             )
-            with lookup.looked_up(size, tasks) as looked:
-                summaries = repartitioning.write_buckets(looked.size, tasks, identified=looked.rows)
+            keeps_rows = earlier is not None
+            with cut_rows(lookup, repartitioning, size, tasks, keeps_rows=keeps_rows) as (
+                looked,
+                summaries,
+            ):
                 known = _known_keys(spark, earlier, rows, looked)
     return Prepared(
         rows=sum(bucket["rows"] for bucket in summaries) + looked.kept_rows,

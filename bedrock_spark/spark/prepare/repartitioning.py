@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import DataFrame
 
@@ -15,11 +14,17 @@ from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.shards.plan import SourceSize, plan_buckets
 from bedrock_spark.spark.at_once import actions_at_once
+from bedrock_spark.spark.prepare.looked import Looked
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
-from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, shuffles_of, with_ids
+from bedrock_spark.spark.prepare.shuffle import (
+    repartition_by_hash,
+    repartition_by_range,
+    shuffles_of,
+    with_ids,
+)
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
-from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
+from bedrock_spark.spark.prepare.task import PrepareTask, Summaries, bounds_of
 from bedrock_spark.spark.tasks import TaskProgress
 
 _SUMMARY = "summary string"
@@ -27,22 +32,19 @@ _SUMMARY = "summary string"
 # only needed if the source returned other rows.
 _MAX_ROUNDS = 3
 
-# One summary per bucket: see `finish` in task.py.
-Summaries = list[dict[str, Any]]
-
 
 @dataclass(frozen=True)
 class Repartitioning:
     """The repartitioning of a run's rows into buckets, until their number fits the exact size.
 
-    task: returns the work on the buckets, given their number
+    task: returns the work on the buckets, given their number, and whether they are ranges of hashes
     """
 
     config: Config
     aws: AwsSettings
     columns: SourceColumns
     rows: DataFrame
-    task: Callable[[int], PrepareTask]
+    task: Callable[[int, bool], PrepareTask]
 
     def estimate_size(self) -> SourceSize:
         """Estimate the size of all records; count the rows and check the first bodies meanwhile.
@@ -68,39 +70,52 @@ class Repartitioning:
             checked.result()
         return size
 
+    def planned_buckets(self, size: SourceSize, looked: Looked) -> int:
+        """Return the number of buckets for rows that are asked. size: of their records"""
+        return plan_buckets(looked.planned(size), bounds_of(self.config))
+
     def write_buckets(
         self,
-        size: SourceSize,
+        looked: Looked,
         progress: TaskProgress,
         check: Callable[[Summaries], None] = lambda _: None,
-        identified: DataFrame | None = None,
         begin: Callable[[], object] = lambda: None,
-    ) -> Summaries:
-        """Do the task of every bucket; return the buckets' summaries.
+    ) -> tuple[Summaries, int]:
+        """Do the task of every bucket; return the buckets' summaries, and how many there must be.
 
+        That is the number that there are, unless the lookup has cut some: then their rows are not
+        here to be cut otherwise.
+
+        looked: the rows, of which some may be cut
         check: is called with the summaries of each round, and may raise an error
-        identified: rows with hashes, if not all rows of the source go into buckets
         begin: is called before the first file is written, and may raise an error
         """
-        if not size.records:
-            return []
-        buckets = plan_buckets(size, bounds_of(self.config))
-        shuffles = shuffles_of(self.columns, self.config) if identified is None else 1
+        size = looked.size
+        if not size.records and not looked.cut:
+            return [], 0
+        buckets = looked.buckets if looked.cut else self.planned_buckets(size, looked)
+        shuffles = shuffles_of(self.columns, self.config) if looked.rows is None else 1
         has_repeats = False
         for _ in range(_MAX_ROUNDS):
-            # A task for each bucket writes its records.
-            progress.expect(size.records, buckets, shuffles)
-            summaries = self._write_round(buckets, identified, begin, has_repeats=has_repeats)
-            if any("hash_repeats" in bucket for bucket in summaries):
-                # Keys repeat, or one of the rare pairs of keys has one hash.
-                has_repeats = True
+            summaries = list(looked.cut)
+            if looked.size.records:
+                # A task for each bucket writes its records.
                 progress.expect(size.records, buckets, shuffles)
-                summaries = self._write_round(buckets, identified, begin, has_repeats=has_repeats)
+                written = self._write_round(buckets, looked.rows, begin, has_repeats=has_repeats)
+                if any("hash_repeats" in bucket for bucket in written):
+                    # Keys repeat, or one of the rare pairs of keys has one hash.
+                    has_repeats = True
+                    progress.expect(size.records, buckets, shuffles)
+                    written = self._write_round(
+                        buckets, looked.rows, begin, has_repeats=has_repeats
+                    )
+                summaries += written
+            summaries.sort(key=lambda bucket: int(bucket["bucket"]))
             check(summaries)
             size = _size_of(summaries)
-            exact_buckets = plan_buckets(size, bounds_of(self.config))
-            if exact_buckets == buckets:
-                return summaries
+            exact_buckets = self.planned_buckets(size, looked)
+            if exact_buckets == buckets or looked.cut:
+                return summaries, exact_buckets
             buckets = exact_buckets
         raise PlanError(
             "source: gives other rows each time it is read, so its shards would not be the same "
@@ -115,16 +130,17 @@ class Repartitioning:
         *,
         has_repeats: bool,
     ) -> Summaries:
+        is_by_range = identified is not None
         if identified is None:
             identified = with_ids(
                 *(self.rows, self.columns, self.config, self.aws), has_repeats=has_repeats
             )
-        by_bucket = repartition_by_hash(identified, buckets)
-        written = by_bucket.mapInArrow(self.task(buckets), _SUMMARY)
+        repartition = repartition_by_range if is_by_range else repartition_by_hash
+        by_bucket = repartition(identified, buckets)
+        written = by_bucket.mapInArrow(self.task(buckets, is_by_range), _SUMMARY)
         begin()
         rows = written.collect()
-        summaries = [json.loads(row[0]) for row in rows]
-        return sorted(summaries, key=lambda bucket: int(bucket["bucket"]))
+        return [json.loads(row[0]) for row in rows]
 
 
 def _size_of(summaries: Summaries) -> SourceSize:

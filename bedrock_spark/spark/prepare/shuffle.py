@@ -3,15 +3,21 @@
 The hash of a row is that of its key. In a run without a key, or in which equal bodies share a
 record, it is that of the body; then rows are rendered once before the shuffle to compute it. If
 keys may repeat, another shuffle before that brings equal keys together (key_repeats.py).
+
+A bucket has the hashes with one murmur3 modulo the number of buckets, as Spark's hash partitioning
+makes them. After a lookup in the store of answers it has a range of hashes: the answers in a file
+of the store are in the order of their hashes, so one task needs only its part of the store.
 """
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+import numpy as np
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
+from bedrock_spark.shards.bucket_columns import buckets_of
 from bedrock_spark.spark.prepare.body_hashes import HashBodies
 from bedrock_spark.spark.prepare.columns import (
     HASH,
@@ -71,6 +77,36 @@ def repartition_by_hash(df: DataFrame, buckets: int) -> DataFrame:
     By HASH alone, Spark sorts by radix, without comparisons.
     """
     return df.repartition(buckets, F.col(HASH)).sortWithinPartitions(*_sort_columns(df))
+
+
+def repartition_by_range(df: DataFrame, buckets: int) -> DataFrame:
+    """Repartition rows into `buckets` partitions by ranges of HASH, sorted like those by hash."""
+    routed = df.repartition(buckets, route(F.col(HASH), buckets))
+    return routed.sortWithinPartitions(*_sort_columns(df))
+
+
+def route(hashed: Column, buckets: int) -> Column:
+    """Return an expression that Spark's hash partitioning puts into the range of a hash.
+
+    Spark has no partitioning by a number, but by the murmur3 of a number. So each range has a
+    number that its murmur3 puts there. The range is computed as `part_of` does in hash_ranges.py.
+    """
+    numbers = _numbers_of(buckets)
+    upper = F.shiftright(hashed, 32) + F.lit(1 << 31)
+    bucket = F.shiftright(upper * F.lit(buckets), 32)
+    return F.element_at(F.lit(numbers), (bucket + 1).cast("int")).cast("bigint")
+
+
+def _numbers_of(buckets: int) -> list[int]:
+    """Return a number for each bucket that Spark's hash partitioning puts there."""
+    numbers: dict[int, int] = {}
+    start, step = 0, max(1_000, 4 * buckets)
+    while len(numbers) < buckets:
+        tried = np.arange(start, start + step, dtype=np.int64)
+        for number, bucket in zip(tried.tolist(), buckets_of(tried, buckets).tolist(), strict=True):
+            numbers.setdefault(bucket, number)
+        start += step
+    return [numbers[bucket] for bucket in range(buckets)]
 
 
 def _sort_columns(df: DataFrame) -> list[str]:

@@ -21,7 +21,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -46,13 +46,15 @@ from bedrock_spark.run_folder.prepared_files import (
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced, new_run_id
 from bedrock_spark.run_folder.source_run import DerivedFrom
 from bedrock_spark.spark.keep.copy import check_copy
+from bedrock_spark.spark.prepare.cut_rows import cut_rows
 from bedrock_spark.spark.prepare.key_repeats import with_known_keys
-from bedrock_spark.spark.prepare.lookup import Looked, Lookup
+from bedrock_spark.spark.prepare.looked import Looked
+from bedrock_spark.spark.prepare.lookup import Lookup
 from bedrock_spark.spark.prepare.refused_rows import refusals_of
-from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
+from bedrock_spark.spark.prepare.repartitioning import Repartitioning
 from bedrock_spark.spark.prepare.source import reading
 from bedrock_spark.spark.prepare.table import SourceTable, open_table
-from bedrock_spark.spark.prepare.task import PrepareTask
+from bedrock_spark.spark.prepare.task import PrepareTask, Summaries
 from bedrock_spark.spark.sink import check_sink
 from bedrock_spark.spark.tasks import named_jobs, observed_tasks
 from bedrock_spark.storage import Storage, calls_at_once
@@ -142,7 +144,9 @@ def _prepare(
         columns, storage, aws = table.columns, run.storage, run.aws
         repartitioning = Repartitioning(
             *(config, aws, columns, rows),
-            lambda buckets: PrepareTask(config, columns, storage, aws, buckets, prepare_id),
+            lambda buckets, is_by_range: PrepareTask(
+                config, columns, storage, aws, buckets, prepare_id, is_by_range
+            ),
         )
         size = repartitioning.estimate_size()
         with calls_at_once(storage) as calls:
@@ -156,14 +160,14 @@ def _prepare(
             columns = with_known_keys(rows, columns, config)
             repartitioning = replace(repartitioning, columns=columns)
             lookup = Lookup(*(config, columns, storage, aws), rows, prepare_id, now, begin)
-            with lookup.looked_up(size, tasks) as looked:
-                refuse = partial(_refuse, config, prepare_id, looked.kept_rows)
+
+            def refuse(looked: Looked, summaries: Summaries) -> None:
+                _refuse(config, prepare_id, looked.kept_rows, summaries)
+
+            with cut_rows(lookup, repartitioning, size, tasks, refuse) as (looked, summaries):
                 # There may be no records: all answers were kept, or no row of the run that is the
                 # source has the wanted outcomes. Then this run is over at once.
-                summaries = repartitioning.write_buckets(
-                    looked.size, tasks, refuse, looked.rows, begin
-                )
-            begin()
+                begin()
         run = beginning.result()
         manifest = _manifest(run, table.kept, summaries, looked, prepare_id)
         manifest = replace(manifest, source=table.state)
@@ -254,10 +258,10 @@ def _manifest(
     shards = tuple(shard_of(s) for bucket in summaries for s in bucket["shards"])
     rejects = tuple(RejectedRows(b["bucket"], b["rejected"]) for b in summaries if b["rejected"])
     cut = sum(b["rows"] for b in summaries)
-    if looked.rows is not None and cut != looked.size.records:
+    if looked.rows is not None and cut != looked.asked_rows:
         # Spark has computed rows again, of a source that has changed since.
         raise PlanError(
-            f"source: {looked.size.records} rows had no kept answer, and then {cut} came to be "
+            f"source: {looked.asked_rows} rows had no kept answer, and then {cut} came to be "
             "asked: it gives other rows each time it is read; write it to a table first"
         )
     rows = cut + looked.kept_rows

@@ -26,6 +26,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.schema import ROW_BODY_SHA256, ROW_RECORD_ID
 from bedrock_spark.shards.bucket_columns import buckets_of
 from bedrock_spark.shards.cutter import Cutter, Piece
+from bedrock_spark.shards.hash_ranges import part_of
 from bedrock_spark.shards.plan import Bounds, max_shared_bytes
 from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.prepare.arrow_columns import offsets_of
@@ -58,6 +59,9 @@ _ID_BYTES = LENGTH + OFFSET_BYTES
 _MAX_REASONS = 10
 _REPEATS = "repeats the key of another row"
 
+# One summary per bucket: see `Bucket.finish`.
+Summaries = list[dict[str, Any]]
+
 
 def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     rows = max(1, batch.num_rows * _SLICE_BYTES // max(1, batch.nbytes))
@@ -89,6 +93,7 @@ class PrepareTask:
     """The work on one bucket; sent to executors, so it holds only what can be pickled.
 
     prepare_id: names the folders to write into
+    is_by_range: whether a bucket is a range of hashes; see shuffle.py
     """
 
     config: Config
@@ -97,6 +102,7 @@ class PrepareTask:
     aws: AwsSettings
     buckets: int
     prepare_id: str
+    is_by_range: bool = False
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Write a bucket's shards and rejects; yield one row with the bucket's summary as JSON.
@@ -130,6 +136,11 @@ class PrepareTask:
                     pass
                 return {"bucket": bucket.number, "hash_repeats": True}
             return self.finish(bucket)
+
+    def buckets_of(self, hashes: pa.Array) -> npt.NDArray[np.int64]:
+        """Return the bucket of each hash."""
+        bucket_of = part_of if self.is_by_range else buckets_of
+        return bucket_of(hashes.to_numpy(), self.buckets)
 
     def open_files(self, bucket: int, schema: pa.Schema, unique: Collection[str]) -> ShardSink:
         """Return what takes the records of a bucket as they are cut."""
@@ -165,7 +176,7 @@ class Bucket:
     def __init__(self, task: PrepareTask, first: pa.RecordBatch, objects: Prefetch) -> None:
         self._task = task
         self._objects = objects
-        self._index = int(buckets_of(first.column(HASH)[:1].to_numpy(), task.buckets)[0])
+        self._index = int(task.buckets_of(first.column(HASH)[:1])[0])
         self.number = layout.bucket_number(self._index, task.buckets)
         self._template = body_template(task.config, objects.fetch)
         is_keyed = bool(task.columns.key) or task.config.shares_records
@@ -344,7 +355,7 @@ class Bucket:
 
     def _check_bucket(self, batch: pa.RecordBatch) -> None:
         """Raise PlanError if a row is of another bucket: then Spark's hash is not the expected."""
-        buckets = buckets_of(batch.column(HASH).to_numpy(), self._task.buckets)
+        buckets = self._task.buckets_of(batch.column(HASH))
         others = buckets[buckets != self._index]
         if len(others):
             raise PlanError(f"Spark put bucket {others[0]} into the task of bucket {self._index}")

@@ -28,13 +28,19 @@ MOST_TEXTS = 50
 
 
 class AskedTurn(msgspec.Struct, frozen=True):
-    """An earlier turn as the page sends it: see `Turn`. files: the ids of those of its question."""
+    """An earlier turn as the page sends it: see `Turn`.
+
+    files: the ids of those of its question
+    model: that gave the answer; the blocks that it has signed are sent to no other
+    """
 
     question: str
     answer: str
     calls: list[ToolCall] = []
     results: list[str] = []
     files: list[str] = []
+    model: str = ""
+    signed: list[dict[str, Any]] = []
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -132,7 +138,7 @@ def options_of(asked: Asked, model: ServedModel) -> tuple[dict[str, Any], tuple[
 def build(asked: Asked, model: ServedModel, files: Files) -> Built:
     """Return the requests of a question. files: all of the conversation. Raises ConfigError."""
     options, ignored = options_of(asked, model)
-    turns = [_turn_of(turn, files) for turn in asked.turns]
+    turns = [_turn_of(turn, asked.model, files) for turn in asked.turns]
     own = [files[name] for name in asked.files]
     bodies = []
     for text in texts_of(asked):
@@ -146,11 +152,12 @@ def build(asked: Asked, model: ServedModel, files: Files) -> Built:
     return Built(tuple(bodies), ignored)
 
 
-def _turn_of(turn: AskedTurn, files: Files) -> Turn:
+def _turn_of(turn: AskedTurn, model: str, files: Files) -> Turn:
     images = tuple(name for name in turn.files if files[name].is_image)
     documents = tuple(name for name in turn.files if not files[name].is_image)
     calls, results = tuple(turn.calls), tuple(turn.results)
-    return Turn(turn.question, turn.answer, calls, results, images, documents)
+    signed = tuple(turn.signed) if turn.model == model else ()
+    return Turn(turn.question, turn.answer, calls, results, images, documents, signed)
 
 
 def texts_of(asked: Asked) -> list[str]:

@@ -111,6 +111,7 @@ def _ended(event: Ended, price: CallPrice) -> dict[str, Any]:
         "stop": event.answer.stop_reason,
         "text": event.answer.text or "",
         "calls": [asdict(call) for call in event.calls],
+        "signed": event.signed,
         "facts": [
             *_token_facts(event),
             cost_words(event.cost, price),

@@ -168,12 +168,13 @@ export class Side {
 
   /** Keep the turn, and those that it was sent after; offer to write the results of its calls. */
   #keep(turn) {
-    const { question, turns, files } = this.sent;
+    const { model, question, turns, files } = this.sent;
     const isSent = turns.length > this.turns.length;
     this.open?.results.close(isSent);
     this.open = null;
     this.turns = turns;
-    const kept = { question, answer: turn.text, calls: turn.calls, results: [], files };
+    const { calls, signed } = turn;
+    const kept = { question, answer: turn.text, calls, results: [], files, model, signed };
     if (turn.calls.length > 0) {
       const results = new Results(turn.calls, () => this.changed(), () => this.form.send());
       turn.element.append(results.element);

@@ -21,6 +21,7 @@ export class Turn {
     this.element = make("article", { className: "turn" }, this.asked);
     for (const file of files) this.element.append(sent(file));
     this.calls = [];
+    this.signed = [];
     this.part = null;
     this.kind = null;
     this.vectors = [];
@@ -126,6 +127,7 @@ export class Turn {
     // If a model's reasoning had no end, the server sends the whole as text when it is over.
     this.text = event.text;
     this.calls = event.calls;
+    this.signed = event.signed;
     if (event.dollars === null) this.isPriced = false;
     else this.dollars += Number(event.dollars);
     const text = this.texts.length > 1 ? [this.texts[event.call]] : [];

@@ -36,6 +36,8 @@ ANSWERS = (
     {"match": "script", "text": f"You wrote {HOSTILE}"},
     {"match": "What is on it", "text": "A lamp."},
     {"match": "late since Monday", "text": "Order 17 is late."},
+    {"match": "lost in transit", "thinks": 40, "text": "Order 18 is lost."},
+    {"match": "order 18", "thinks": 40, "tool": {"name": "look_up", "input": {"id": 18}}},
     {"match": "weigh", "thinks": 40, "text": "Both weigh the same: a kilogram."},
     {"match": "order 17", "tool": {"name": "look_up", "input": {"id": 17}}},
     {"match": "slowly", "delay_seconds": 20},
@@ -166,6 +168,17 @@ def test_two_models_side_by_side(browser: Browser, address: str) -> None:
     assert reasoning.locator("summary").inner_text() == "Reasoning"
     picture(page, "playground-side-by-side")
     check_as_it_is(watched, SCREEN)
+    # Claude takes the results of a tool with a budget of thinking, after its own thinking.
+    page.uncheck("#both")
+    page.fill("[name=tools]", json.dumps(TOOLS))
+    ask(page, "Please look up order 18")
+    page.get_by_label("Result of look_up, JSON or text").fill("lost in transit")
+    page.get_by_role("button", name="Send the results").click()
+    expect(page.locator("[data-side=a] .turn").last).to_contain_text("Order 18 is lost.")
+    expect(page.locator("[data-side=a] .turn").last.locator("details").first).to_contain_text(
+        "Reasoning"
+    )
+    assert watched.errors == []
     page.context.close()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,16 @@ from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.browse.record import show_place, show_record
 from bedrock_spark.browse.unit_file import Place
 from bedrock_spark.cli import main
-from bedrock_spark.config import parse_config
+from bedrock_spark.config import TokenPrices, parse_config
 from bedrock_spark.errors import ConfigError, ExitCode, RunFolderError
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.prices.place_prices import PlacePrices
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import Cleaned
-from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.job_plan import Place as PlaceOfJob
+from bedrock_spark.run_folder.job_plan import plan_job
+from bedrock_spark.run_folder.ledger import Job, Ledger
+from bedrock_spark.run_folder.ledger.events import seen, submitting
 from bedrock_spark.run_folder.manifest import (
     RunManifest,
     Shard,
@@ -78,6 +84,31 @@ def run(tmp_path: Path) -> Run:
 
 def command(run: Run, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["show", run.config.run_uri, *arguments])
+
+
+def test_a_reply_of_a_batch_job_costs_what_its_own_target_costs(run: Run) -> None:
+    """The ledger says where the job ran. It is only read if the targets differ in their prices."""
+    reply = line(2, modelOutput=answer("two"))
+    run.storage.write(layout.attempt_prefix(SHARD, 3, "c") + "job3/x.jsonl.out", reply)
+
+    def cost() -> str:
+        (only,) = show_record(run, require_manifest(run.storage), IDS[2]).replies
+        return str(only.cost)
+
+    assert cost() == "0.002"
+    place = ("the-model", "us-west-2")
+    seven = TokenPrices(input=Decimal(7), output=Decimal(0))
+    places = {place: PlacePrices(seven), **run.prices.places}
+    vars(run)["prices"] = replace(run.prices, places=places)
+    assert cost() == "0.002"
+    plan = plan_job(
+        *(run.run_id, SHARD, "x", place[0], 3),
+        prepare_id=PREPARE,
+        place=PlaceOfJob(place[1], place[0]),
+    )
+    seen_job = SeenJob("arn:aws:x/job3", plan.job_name, plan.token, "Completed")
+    Ledger(run.storage).append([submitting(plan, 0.0), seen(seen_job, 1.0)])
+    assert cost() == "7"
 
 
 def test_a_record_has_all_that_came_back_in_time_order(run: Run) -> None:

@@ -19,8 +19,9 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.budget import Budget, log_estimate, open_budget
 from bedrock_spark.costs.fallback_paid import fallback_paid
+from bedrock_spark.costs.paid import Paid, canary_paid, paid_for
 from bedrock_spark.costs.tokens import Expected, Tokens
-from bedrock_spark.costs.used import canary_used, expected_of
+from bedrock_spark.costs.used import expected_of
 from bedrock_spark.errors import BudgetError, ConfigError
 from bedrock_spark.fanout import watch
 from bedrock_spark.prices import RunPrices
@@ -60,7 +61,7 @@ def manifest_of(shards: dict[str, Shard]) -> RunManifest:
 
 def budget_of(limit: int, shards: dict[str, Shard], *jobs: Job, **more: Any) -> Budget:
     by_name = {job.job_name: job for job in jobs}
-    used = {"canary": Tokens(), "jobs": by_name, **more}
+    used = {"canary": Paid(), "jobs": by_name, **more}
     return Budget(Decimal(limit), PRICES, EXPECTED, shards, **used)
 
 
@@ -180,7 +181,7 @@ def test_canary_and_fallback_count_as_spent() -> None:
     """The canary costs twice the batch price; the fallback has its own price."""
     use = ModelUse("m", "standard", 1, {"input": 2_000})
     paid = fallback_paid([[use]], PRICES, EXPECTED, manifest_of(shards_of(10)))
-    more = {"canary": Tokens(1000), "fallback": lambda: paid}
+    more = {"canary": paid_for(Tokens(1000), PRICES.of_try("m")), "fallback": lambda: paid}
     assert budget_of(99, shards_of(10), **more).spent() == 2 + 4
 
 
@@ -211,7 +212,7 @@ def test_an_estimate_above_the_budget_is_refused_before_the_first_job() -> None:
     """The estimate includes small shards, at the fallback's price, and the canary's cost."""
     shards = shards_of(10, 20)
     whole = manifest_of({**shards, "small": Shard("small", 2, 5, "x")})
-    more = {"canary": Tokens(500)}
+    more = {"canary": paid_for(Tokens(500), PRICES.of_try("m"))}
     assert budget_of(41, shards, **more).check_estimate(whole) == 41
     with pytest.raises(BudgetError) as caught:
         budget_of(40, shards, **more).check_estimate(whole)
@@ -329,9 +330,10 @@ def test_the_canary_measures_the_expected_tokens(tmp_path: Path) -> None:
     budget = open_budget(run, manifest, manifest.shards, 0.0)
     assert budget is not None
     tries = [a_try(2, 30), a_try(5, 100)]
-    assert budget.canary == canary_used(tries, budget.expected) == Tokens(130, 130)
+    assert budget.canary == canary_paid(tries, budget.expected, run.prices)
+    assert (budget.canary.tokens, budget.canary.dollars) == (Tokens(130, 130), Decimal("0.078"))
     # A try whose answers tell no tokens costs what its records are expected to.
-    assert canary_used([a_try(5, 0)], EXPECTED) == EXPECTED.tokens(500, 5)
+    assert canary_paid([a_try(5, 0)], EXPECTED, PRICES).tokens == EXPECTED.tokens(500, 5)
     assert budget.expected.tokens(1000, 10) == Tokens(200, 200)
     assert budget.limit == 5
     unlimited = replace(run, config=make_config(str(tmp_path)))

@@ -146,11 +146,46 @@ def test_a_cache_costs_the_price_of_writing() -> None:
 def test_images_are_counted_by_the_body_itself(body: dict[str, Any], images: int) -> None:
     """With a price of the user, that is the highest one, size and quality do not matter."""
     family = family_by_name("amazon_images")
-    bound = bound_of(body, family, None, is_own_image_price=True)
+    bound = bound_of(body, family, None, listed_image=None)
     assert bound.usage == Tokens(images=images)
     assert bound.is_strict
     assert bound.cost(None, Decimal("0.1")) == images * Decimal("0.1")
     assert bound.cost(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("drawn", "is_titan", "is_canvas"),
+    [
+        ({"width": 512, "height": 320}, True, True),
+        ({"width": 512, "height": 512, "quality": "standard"}, True, True),
+        ({"width": 512, "height": 512, "quality": "premium"}, False, True),
+        ({"width": 1_024, "height": 512}, False, True),
+        ({}, False, True),
+        ({"quality": "premium"}, False, True),
+        ({"width": 2_048, "height": 2_048}, False, True),
+        ({"width": 2_048, "height": 512, "quality": "premium"}, False, False),
+        ({"width": "{{ w }}", "height": 512}, False, True),
+        ({"width": "{{ w }}", "height": 512, "quality": "premium"}, False, False),
+        ({"quality": "{{ q }}"}, False, False),
+        ({"quality": None}, False, False),
+    ],
+)
+def test_the_list_price_bounds_an_image_of_some_sizes(
+    drawn: dict[str, Any], is_titan: bool, is_canvas: bool
+) -> None:
+    """The table has the lowest price of Titan, and the one in the middle of Canvas."""
+    family = family_by_name("amazon_images")
+    for model_id, is_strict in (
+        ("amazon.titan-image-generator-v2:0", is_titan),
+        ("us.amazon.nova-canvas-v1:0", is_canvas),
+        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-canvas-v1:0", is_canvas),
+        ("", is_titan),
+    ):
+        bound = bound_of({"imageGenerationConfig": drawn}, family, None, listed_image=model_id)
+        assert bound.is_strict is is_strict
+    edits = {"taskType": "INPAINTING", "imageGenerationConfig": drawn}
+    bound = bound_of(edits, family, None, listed_image="amazon.titan-image-generator-v2:0")
+    assert bound.is_strict is (is_titan and "width" in drawn)
 
 
 def test_several_answers_are_paid_for_each() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bedrock_spark.config import RequestConfig, TokenPrices
 from bedrock_spark.costs.fallback_paid import FallbackPaid, fallback_paid
+from bedrock_spark.costs.paid import Paid, paid_for
 from bedrock_spark.costs.spent import spent
 from bedrock_spark.costs.tokens import (
     Expected,
@@ -55,9 +56,22 @@ def paid(prices: RunPrices, tokens: Tokens) -> FallbackPaid:
     return fallback_paid([[use]], prices, Expected(0, 0, ""), manifest)
 
 
+def batch(prices: RunPrices, tokens: Tokens) -> Paid:
+    """Return what a batch job of these tokens costs."""
+    return paid_for(tokens, prices.of_batch(None))
+
+
+def canary(prices: RunPrices, tokens: Tokens) -> Paid:
+    """Return what a try of the canary of these tokens costs."""
+    return paid_for(tokens, prices.of_try("m"))
+
+
 def test_costs_are_split_into_parts() -> None:
     """The canary makes single calls, which cost twice the batch price; an image costs the same."""
-    costs = spent(BOTH, Tokens(8000), paid(BOTH, Tokens(1000, 1000)), Tokens(8000))
+    costs = spent(
+        *(BOTH, batch(BOTH, Tokens(8000)), paid(BOTH, Tokens(1000, 1000))),
+        canary(BOTH, Tokens(8000)),
+    )
     assert costs.parts() == {
         "batch": Decimal("0.001"),
         "fallback": Decimal(3),
@@ -67,7 +81,8 @@ def test_costs_are_split_into_parts() -> None:
     assert costs.total == Decimal("3.003")
     prices = RunPrices(image=Decimal("0.5"), model_unit_hour=Decimal(7))
     with_images = spent(
-        prices, Tokens(9, images=2), paid(prices, Tokens(images=4)), Tokens(images=6), 3
+        *(prices, batch(prices, Tokens(9, images=2)), paid(prices, Tokens(images=4))),
+        *(canary(prices, Tokens(images=6)), 3),
     )
     assert [*with_images.parts().values()] == [1, 2, 3, 21]
     assert with_images.total == 27
@@ -106,9 +121,12 @@ def test_tokens_of_a_cache_have_their_own_price() -> None:
 def test_tokens_without_a_price_cost_nothing() -> None:
     """For example a fallback on provisioned throughput, which is paid by the hour."""
     prices = RunPrices(batch=HAIKU)
-    costs = spent(prices, Tokens(8000), paid(prices, Tokens(9, 9)), Tokens())
+    costs = spent(prices, batch(prices, Tokens(8000)), paid(prices, Tokens(9, 9)), Paid())
     assert (costs.fallback, costs.total) == (None, Decimal("0.001"))
-    assert spent(RunPrices(), Tokens(1), paid(RunPrices(), Tokens(1)), Tokens(1)).total == 0
+    none = RunPrices()
+    unpriced = batch(none, Tokens(1))
+    assert (unpriced.dollars, unpriced.unpriced) == (0, 1)
+    assert spent(none, unpriced, paid(none, Tokens(1)), canary(none, Tokens(1))).total == 0
 
 
 @pytest.mark.parametrize(

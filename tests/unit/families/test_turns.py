@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -268,13 +269,32 @@ def test_files_stay_in_the_question_that_had_them(name: str) -> None:
     assert named == [(("i1",), ("d1", "d2"), 1), ((), ("d3",), 3)]
 
 
-def test_a_budget_of_thinking_does_not_go_with_results() -> None:
-    """Claude would need the thinking before the call. With other turns, and adaptively, it goes."""
+THOUGHT = {"type": "thinking", "thinking": "hm {{", "signature": "x"}
+USE = {"type": "tool_use", "id": "c2", "name": "look_up", "input": {"id": 18}}
+SIGNED = (*CALLED[:-1], replace(CALLED[-1], signed=(THOUGHT, USE)))
+
+
+def test_a_budget_of_thinking_needs_the_thinking_before_results() -> None:
+    """Claude gets its own blocks unchanged. With other turns, and adaptively, none are needed."""
     family, thinks = family_by_name("anthropic"), "anthropic.claude-haiku-4-5-20251001-v1:0"
     request = WITH_TOOLS.model_copy(update={"thinking": ThinkingConfig(effort="low")})
-    with pytest.raises(ConfigError, match="leave thinking out while results are sent"):
+    with pytest.raises(ConfigError, match="leave thinking out until the next question"):
         family.build(request, thinks, CALLED)
+    body = family.build(request, thinks, SIGNED)
+    assert body["thinking"]["type"] == "enabled"
+    *earlier, called, results = body["messages"]
+    assert called == {"role": "assistant", "content": [THOUGHT, USE]}
+    without = family.build(WITH_TOOLS, thinks, CALLED)["messages"]
+    assert [*earlier, results] == [*without[:-2], without[-1]]
     answered = (*CALLED, Turn("q4", "a4"))
     assert family.build(request, thinks, answered)["thinking"]["type"] == "enabled"
     adaptive = family.build(request, "anthropic.claude-opus-4-6-v1", CALLED)
     assert adaptive["thinking"] == {"type": "adaptive"}
+
+
+@pytest.mark.parametrize("name", ["nova", "converse", "qwen"])
+def test_blocks_of_claude_go_to_no_other_family(name: str) -> None:
+    """The turn has the same calls as texts of its own, which every family writes in its form."""
+    build = family_by_name(name).build
+    plain = build(WITH_TOOLS, "some.model", CALLED)
+    assert build(WITH_TOOLS, "some.model", SIGNED) == plain

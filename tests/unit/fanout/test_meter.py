@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import BudgetConfig, PricesConfig
+from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.fanout import watch
 from bedrock_spark.fanout.meter import JobSums, Meter
 from bedrock_spark.prices import RunPrices
@@ -118,7 +119,8 @@ def meter_of(jobs: KnownJobs) -> Meter:
     shard = Shard("shard-00000-00", 50, 5_000, "0" * 64)
     fake = SimpleNamespace(jobs=jobs, shard=lambda shard_id: shard)
     meter._controller = fake  # type: ignore[assignment]
-    meter._estimate = lambda shard, records: JobSums().used
+    meter._estimate = lambda shard, records: Tokens()
+    meter._run = SimpleNamespace(prices=RunPrices())  # type: ignore[assignment]
     meter._sums = RunningSum(meter._part_of, JobSums())
     return meter
 

@@ -13,11 +13,14 @@ from bedrock_spark.cli.status_table import status_table
 from bedrock_spark.fanout import Status, status_of, status_unprepared
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.publication import why_not_final
+from bedrock_spark.report.gather import gather_report, read_known
+from bedrock_spark.report.values import Ending
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary, add_try
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.events import Held
+from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
 from bedrock_spark.run_folder.report_file import WAITING
 from tests.unit.fake_run import FakeRun
@@ -158,3 +161,44 @@ def test_the_error_of_the_last_command_is_told(fake_run: Callable[..., FakeRun])
     assert status(fake).last_error == error
     assert status_unprepared(fake.run, fake.clock).last_error == error
     assert ("last error", f"CanaryError: {error['message']}") in status_table(status(fake))
+
+
+def test_the_cost_is_the_sum_of_the_report(fake_run: Callable[..., FakeRun]) -> None:
+    """Its parts, too; and what the fallback may have been paid for since then is named."""
+    prices = {"batch": {"input": 1, "output": 1}, "fallback": {"input": 3, "output": 3}}
+    fake = fake_run([50])
+    config = make_config(prices=prices, fallback={"model_id": CLAUDE})
+    fake.run = replace(fake.run, config=config)
+    add_try(fake.run.storage, Canary(CLAUDE, 0.0, 5, 5, 0, 500, 100, 100, ()))
+    fake.advance()
+    assert status(fake).cost == {"batch": 0, "fallback": 0, "canary": 0.4, "total": 0.4}
+    fake.service.move_all("Completed", processed=50)
+    fake.advance()
+    batch = (status(fake).cost or {})["batch"]
+    assert batch > 0
+    assert status(fake).cost_lacks == ()
+    uses = [ModelUse(CLAUDE, "standard", 5, {"input": 600, "output": 400})]
+    uses.append(ModelUse("gone", "standard", 2, {"input": 1, "output": 1}))
+    counts = {"rows": 50, "outcomes": {"ok": 48, "missing": 2}, "unanswered": 2}
+    unit = ReconciledShard(unit="s", **counts, fallback_models=tuple(uses))
+    report = gather_report(
+        *(fake.run, read_known(fake.run, fake.manifest), [unit], {}, Ending("unfinished"), 60.0)
+    )
+    fake.run.storage.write(layout.REPORT_FILE, json.dumps(report.as_json()).encode())
+    fake.run.storage.write(layout.RECONCILIATION_FILE, b"")
+    shown = status(fake)
+    assert shown.cost == report.cost
+    assert shown.cost == {
+        "batch": batch,
+        "fallback": 3,
+        "canary": 0.4,
+        "total": pytest.approx(batch + 3.4),
+    }
+    assert report.unpriced == ["2 answers of gone"]
+    assert shown.cost_lacks == ("2 answers of gone", "fallback since 1970-01-01T00:01:00Z")
+    row = dict(status_table(shown))["cost"]
+    assert row.endswith(
+        "2 answers of gone not known, fallback since 1970-01-01T00:01:00Z not known"
+    )
+    note_fallback_ended(fake.run.storage, "it answers nothing", 60.0)
+    assert status(fake).cost_lacks == ("2 answers of gone",)

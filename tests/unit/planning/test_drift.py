@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.config import PricesConfig, TokenPrices
+from bedrock_spark.costs.paid import Paid
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.fanout import Controller
 from bedrock_spark.fanout.meter import JobSums, Meter
@@ -46,7 +47,7 @@ CANARY = Canary(CLAUDE, 0.0, 5, 5, 0, 1_000, 250, 50)
 def sums_of(answered: int, tokens_in: float, tokens_out: float, errors: int = 0) -> JobSums:
     """Return the sums of jobs that have answered records of 200 bytes."""
     counted = Tokens(round(answered * tokens_in), round(answered * tokens_out))
-    return JobSums(counted, counted, answered, answered * 200, answered + errors, errors)
+    return JobSums(Paid(counted), counted, answered, answered * 200, answered + errors, errors)
 
 
 def kinds(sums: JobSums, *tries: Canary, **outcomes: int) -> list[str]:
@@ -91,7 +92,7 @@ def test_no_cost_within_the_interval_of_the_plan_is_drift(
     used = Tokens(
         i.low + (i.high - i.low) * part_in // 100, o.low + (o.high - o.low) * part_out // 100
     )
-    assert kinds(JobSums(used, used, answered, answered * 200, answered), CANARY) == []
+    assert kinds(JobSums(Paid(used), used, answered, answered * 200, answered), CANARY) == []
 
 
 def test_without_a_price_there_is_no_cost() -> None:

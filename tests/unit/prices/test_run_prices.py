@@ -41,6 +41,8 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "a.online": {"standard": {"input": "0.01", "output": "0.02"}, "long_input": 100_000},
     "a.image": {"image": "0.06"},
+    "amazon.titan-image-generator-v2:0": {"image": "0.008"},
+    "amazon.nova-canvas-v1:0": {"image": "0.06"},
 }
 TABLE = PriceTable("litellm 1.2.3", "2026-11-26", ROWS)
 OWN = {"input": "0.5", "output": "0.6"}
@@ -275,7 +277,7 @@ def test_prices_of_two_processes_at_once_are_all_kept(
 
 
 @pytest.mark.parametrize(
-    "damaged", [b"", b"[]", b'{"format": 2}', b'{"format": 1}', b'{"format": 1, "models": [{}]}']
+    "damaged", [b"", b"[]", b'{"format": 3}', b'{"format": 1}', b'{"format": 1, "models": [{}]}']
 )
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, damaged: bytes) -> None:
     """A cost on wrong prices would look right."""
@@ -283,3 +285,30 @@ def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, damaged: bytes
     storage.create(layout.PRICES_FILE, damaged)
     with pytest.raises(RunFolderError, match=r"prices\.json"):
         read_prices(storage)
+
+
+TITAN, CANVAS = "amazon.titan-image-generator-v2:0", "amazon.nova-canvas-v1:0"
+
+
+@pytest.mark.parametrize(
+    ("model", "request_", "more", "noted"),
+    [
+        (TITAN, {"prompt": "x", "width": 512, "height": 512}, {}, ""),
+        (TITAN, {"prompt": "x"}, {}, "above 512 pixels or premium cost more; set prices.image"),
+        (TITAN, {"prompt": "x"}, {"prices": {"image": 0.012}}, ""),
+        (CANVAS, {"prompt": "x"}, {}, ""),
+        (
+            CANVAS,
+            {"body": {"imageGenerationConfig": {"quality": "premium", "width": "{{ w }}"}}},
+            {},
+            "premium ones above 1,024 pixels cost more",
+        ),
+    ],
+)
+def test_images_that_may_cost_more_than_the_list_are_noted(
+    model: str, request_: dict[str, Any], more: dict[str, Any], noted: str
+) -> None:
+    """A budget counts the list price, so the config is told to name the highest one."""
+    prices = prices_for(model, request=request_, **more)
+    assert noted in "".join(prices.notes)
+    assert bool(prices.notes) is bool(noted)

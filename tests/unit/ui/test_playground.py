@@ -21,6 +21,7 @@ from bedrock_spark.ui.play import models
 from bedrock_spark.ui.play.files import FileStore
 from bedrock_spark.ui.settings import Kind, Place
 from tests.unit.fakes import PROVISIONED, CannedHttp, FakeClock, aws_failure
+from tests.unit.families.test_signed_blocks import events
 from tests.unit.playground.test_asking import stream
 from tests.unit.playground.test_catalogue import foundation, provisioned
 from tests.unit.ui.conftest import ClientOf
@@ -219,6 +220,32 @@ def test_results_of_tools_go_on_with_the_conversation(
     ]
     missing = post(client, "request", **{**values, "turns": [{**turn, "results": []}]})
     assert "write a result for each call" in missing["error"]["message"]
+
+
+def test_thinking_goes_back_to_the_model_that_signed_it(
+    client: FlaskClient, runtime: Any, canned: Callable[..., CannedHttp]
+) -> None:
+    """Unchanged, with the results of the tools. To another model, thinking cannot be asked for."""
+    thought = {"type": "thinking", "thinking": "hm {{ x }}", "signature": "c2ln"}
+    use = {"type": "tool_use", "id": "c1", "name": "look_up", "input": {"id": 17}}
+    canned(runtime, stream(*events([thought, use])))
+    ended = lines_of(client, model=HAIKU, bodies=["{}"])[-1]
+    assert ended["signed"] == [thought, use]
+    turn = {
+        "question": "Look up 17",
+        "answer": "",
+        "calls": ended["calls"],
+        "results": ["late"],
+        "model": HAIKU,
+        "signed": ended["signed"],
+    }
+    fields = {"tools": TOOLS, "thinking": "low", "max_tokens": "2000"}
+    values = asked(model=HAIKU, question="", fields=fields, turns=[turn])
+    (body,) = post(client, "request", **values)["bodies"]
+    assert json.loads(body)["messages"][1]["content"] == [thought, use]
+    other = {**values, "turns": [{**turn, "model": "anthropic.claude-3-7-sonnet-20250219-v1:0"}]}
+    refused = post(client, "request", **other)
+    assert "leave thinking out until the next question" in refused["error"]["message"]
 
 
 PNG = base64.b64decode(draw_png("x", 600, 400))

@@ -27,6 +27,7 @@ from bedrock_spark.outputs.lines import answer_line, error_line
 from bedrock_spark.outputs.outcomes import REJECTED
 from bedrock_spark.prices import NamedFallback, RunPrices
 from bedrock_spark.prices.call_prices import EarlierPrices
+from bedrock_spark.prices.place_prices import PlacePrices
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.spark.collect.provenance import NOT_KNOWN, Provenance
@@ -243,6 +244,18 @@ def test_a_cost_that_is_not_known_is_null(
     run = replace(RUN, prices=prices)
     ((*_, cost),) = provenance_of(tmp_path, "a", {LINES_KEY: line("a", answer)}, run)
     assert cost == (None if expected is None else pytest.approx(expected))
+
+
+def test_an_answer_of_a_batch_job_has_the_price_of_its_model_and_region(tmp_path: Path) -> None:
+    """If it is not known, its cost is null, whatever other jobs cost."""
+    west = PlacePrices(batch=TokenPrices(input=Decimal(3), output=Decimal(0)))
+    places = {("us.home-model", "us-east-1"): PlacePrices(), ("us.home-model", "us-west-2"): west}
+    run = replace(RUN, prices=replace(PRICES, places=places))
+    files = {LINES_KEY: line("a", output())}
+    for region, cost in (("us-west-2", 3.0), ("us-east-1", None), ("eu-west-1", 1.5)):
+        jobs = [job(place=Place(region, "us.home-model"))]
+        ((*_, found),) = provenance_of(tmp_path, "a", files, run, jobs=jobs)
+        assert found == cost
 
 
 def test_images_have_their_own_price(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from bedrock_spark.errors import PlanError
 from bedrock_spark.run_folder.manifest import KeptRows
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.shards.plan import SourceSize
-from bedrock_spark.spark.prepare.lookup import Looked
+from bedrock_spark.spark.prepare.looked import Looked
 from bedrock_spark.spark.prepare.stage import _manifest
 from tests.unit.fakes import make_config
 

@@ -25,6 +25,10 @@ COLUMNS: list[tuple[pa.Array, list[Any]]] = [
         pa.MapArray.from_arrays([0, 1, 2], pa.array(["x", "y"]), NULL_STRUCT),
         [[("x", {"a": 1})], [("y", None)]],
     ),
+    (
+        pa.array([[({"a": 1}, "x"), ({"a": 2}, None)], None], pa.map_(STRICT, pa.string())),
+        [[({"a": 1}, "x"), ({"a": 2}, None)], None],
+    ),
     (pa.array([1, None]), [1, None]),
 ]
 

@@ -1,0 +1,100 @@
+"""The result of a lookup in the store of answers: which rows have an answer, and which are asked.
+
+The number of buckets is planned for all rows if nearly all of them are asked. So it is known before
+the lookup, and the tasks of the lookup can cut their rows into shards at once. Whether they have is
+not to be seen in the shards: a bucket is a range of hashes in any case, and its rows are the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, fields
+
+from pyspark.sql import DataFrame
+
+from bedrock_spark.answers.lookup import NEW
+from bedrock_spark.run_folder.manifest import KeptRows
+from bedrock_spark.shards.plan import SourceSize
+from bedrock_spark.spark.prepare.lookup_task import NEARLY_ALL
+from bedrock_spark.spark.prepare.task import Summaries
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The result of a lookup.
+
+    size: of the rows that go on
+    rows: those that go on, with hashes; None if there was no lookup
+    kept: the units of rows whose answers were kept
+    why: rows that are asked by why no kept answer was used
+    is_read: whether the config says to look up
+    cut: the summaries of the buckets whose rows were cut into shards already
+    buckets: how many buckets these are of
+    """
+
+    size: SourceSize
+    rows: DataFrame | None = None
+    kept: tuple[KeptRows, ...] = ()
+    why: Counter[str] = field(default_factory=Counter)
+    is_read: bool = False
+    cut: Summaries = field(default_factory=list)
+    buckets: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        size: SourceSize,
+        rows: int,
+        kept: tuple[KeptRows, ...],
+        why: Counter[str],
+        going_on: DataFrame,
+        cut: Summaries,
+        buckets: int,
+    ) -> Looked:
+        """Return the result of a lookup of a number of rows. size: of all rows, estimated"""
+        left = rows - sum(unit.rows for unit in kept) - sum(int(bucket["rows"]) for bucket in cut)
+        going = _scaled(size, left, size.records)
+        return cls(going, going_on, kept, why, is_read=True, cut=cut, buckets=buckets)
+
+    @property
+    def kept_rows(self) -> int:
+        """Return the number of rows whose answers were kept."""
+        return sum(unit.rows for unit in self.kept)
+
+    @property
+    def asked_rows(self) -> int:
+        """Return the number of rows whose answers were not kept: also those that are rejected."""
+        return self.size.records + sum(int(bucket["rows"]) for bucket in self.cut)
+
+    @property
+    def asks_nearly_all(self) -> bool:
+        """Tell whether buckets are planned for all rows."""
+        return self.asked_rows >= NEARLY_ALL * (self.asked_rows + self.kept_rows)
+
+    def planned(self, asked: SourceSize) -> SourceSize:
+        """Return the size that buckets are planned for, given that of the rows that are asked."""
+        if not self.asks_nearly_all:
+            return asked
+        return _scaled(asked, self.asked_rows + self.kept_rows, self.asked_rows)
+
+    def why_asked(self, asked: int) -> dict[str, int]:
+        """Return the rows that are asked by why no kept answer was used; none without a lookup.
+
+        asked: how many rows are asked
+        """
+        if not self.is_read:
+            return {}
+        others = {reason: rows for reason, rows in self.why.items() if reason != NEW}
+        new = max(0, asked - sum(others.values()))
+        return others | ({NEW: new} if new else {})
+
+
+def _scaled(size: SourceSize, rows: int, of_rows: int) -> SourceSize:
+    """Return the size of other rows which are like the rows of a size.
+
+    rows, of_rows: how many these and those are
+    """
+    if rows == of_rows:
+        return size
+    names = [each.name for each in fields(size)]
+    return SourceSize(**{name: getattr(size, name) * rows // max(1, of_rows) for name in names})
