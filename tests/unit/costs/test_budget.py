@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
 from bedrock_spark.aws.clients import AwsSettings
@@ -424,7 +425,7 @@ def test_without_model_units_there_is_no_bound_by_the_hour() -> None:
 def test_images_cost_by_the_piece() -> None:
     """By the manifest, or one per record that was answered, and for records still to ask."""
     expected = Expected(0.0, 0.0, "as given", images_per_record=2)
-    counted = replace(a_job(0, "Completed", processed=10, succeeded=10), images=7)
+    counted = structs.replace(a_job(0, "Completed", processed=10, succeeded=10), images=7)
     uncounted = a_job(1, "Completed", 0, processed=10, succeeded=10)
     tokens_only = a_job(2, "Stopped", 5, processed=9, succeeded=4)
     budget = budget_of(999, shards_of(1, 1, 1, 1), counted, uncounted, tokens_only)
