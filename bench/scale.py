@@ -59,6 +59,7 @@ from bedrock_spark.run_folder.prepared_files import check_written
 from bench.common.figures import report
 from bench.common.many_shards import (
     MAX_TOKENS,
+    PREPARE_ID,
     RECORDS,
     SUBMITTED_AT,
     bench_run,
@@ -67,9 +68,10 @@ from bench.common.many_shards import (
     manifest_of,
     seen_job,
     shard_name,
-    write_collected,
     write_outputs,
     write_prepared,
+    write_reconciled,
+    write_results,
 )
 from bench.common.memory import Peaks
 
@@ -118,23 +120,29 @@ def write_ledger(folder: Path, shards: int) -> None:
 
 def write_all_collected(folder: Path, shards: int, *, findings: int = 0) -> None:
     """Write the run folder as it is after a collect of all shards."""
+    from bedrock_spark.spark.collect.stage import collect_task
     from bedrock_spark.spark.collect.task import ShardWork
 
     write_ledger(folder, shards)
     write_outputs(folder, shards, range(0, shards, CHANGED_EVERY))
-    task, jobs = collect_task(folder), {job.shard_id: job for job in jobs_of(shards).values()}
+    run, jobs = bench_run(folder), {job.shard_id: job for job in jobs_of(shards).values()}
+    task = collect_task(run, PREPARE_ID, jobs.values())
+    results = write_results(folder, [shard_name(n) for n in range(shards)])
     rows = []
-    for unit, inputs in scan_inputs(bench_run(folder).storage):
+    for unit, inputs in scan_inputs(run.storage):
         work = ShardWork(unit, None, (jobs[unit],), tuple(inputs))
-        made = reconciled(unit, task.fingerprint(inputs, work), findings)
+        made = reconciled(unit, task.fingerprint(inputs, work), results[unit], findings)
         rows.append((unit, made.to_json()))
-    versions = write_collected(folder, rows)
+    versions = write_reconciled(folder, rows)
     table = {unit: StoredRow(versions[unit], data) for unit, data in rows}
     write_table(bench_run(folder).storage, table)
 
 
-def reconciled(unit: str, fingerprint: str, findings: int = 0) -> ReconciledShard:
-    """Return a reconciliation as collect writes it: two rows are errors."""
+def reconciled(unit: str, fingerprint: str, results: str, findings: int) -> ReconciledShard:
+    """Return a reconciliation as collect writes it: two rows are errors.
+
+    results: the version of the results
+    """
     ok = RECORDS - 2
     job_id = f"{int(unit.split('-')[1]):012d}"
     return ReconciledShard(
@@ -151,24 +159,11 @@ def reconciled(unit: str, fingerprint: str, findings: int = 0) -> ReconciledShar
         findings=tuple(
             Finding("bad_line", unit, f"output/{unit}/a1: byte {n}", 1) for n in range(findings)
         ),
+        files=(results, ""),
         outputs="0" * 32,
         jobs_known="0" * 32,
         unanswered_digest="0" * 32,
         fingerprint=fingerprint,
-    )
-
-
-def collect_task(folder: Path) -> Any:
-    from bedrock_spark.families import family_of
-    from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
-    from bedrock_spark.spark.collect.task import CollectTask
-    from bedrock_spark.spark.result_schema import result_columns_of
-    from bench.common.many_shards import PREPARE_ID
-
-    run = bench_run(folder)
-    return CollectTask(
-        *(run.storage, family_of(run.config).name, result_columns_of(run.config.results)),
-        *(PREPARE_ID, False, ask_again_of(run.config), {}, None, rules_digest(run.config)),
     )
 
 

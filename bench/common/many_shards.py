@@ -195,14 +195,17 @@ def _link_all(pattern: Path, folder: Path, keys: Collection[str]) -> None:
             linked = path
 
 
-def write_collected(folder: Path, rows: Collection[tuple[str, bytes]]) -> dict[str, str]:
-    """Write the objects that collect leaves of each unit; return the version of each one.
-
-    rows: each unit, with its reconciliation
-    """
-    storage = LocalStorage(str(folder))
+def write_results(folder: Path, units: Collection[str]) -> dict[str, str]:
+    """Write the results that collect leaves of each unit; return the version of each one."""
     pattern = folder / "pattern"
     pattern.parent.mkdir(parents=True, exist_ok=True)
     pattern.write_bytes(b"x")
-    _link_all(pattern, folder, [layout.results_key(unit) for unit, _ in rows])
+    _link_all(pattern, folder, [layout.results_key(unit) for unit in units])
+    listed = LocalStorage(str(folder)).scan(f"{layout.RESULTS}/")
+    return {layout.unit_of(stored.key): stored.version for stored in listed}
+
+
+def write_reconciled(folder: Path, rows: Collection[tuple[str, bytes]]) -> dict[str, str]:
+    """Write the reconciliation of each unit; return the version of each one."""
+    storage = LocalStorage(str(folder))
     return {unit: storage.write(layout.reconciliation_key(unit), data) for unit, data in rows}

@@ -7,7 +7,7 @@ driver.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from pyspark.sql import SparkSession
@@ -49,19 +49,7 @@ def collect(
     by_shard: dict[str, list[Job]] = {}
     for job in sorted(jobs.values(), key=lambda job: job.attempt):
         by_shard.setdefault(job.shard_id, []).append(job)
-    columns = result_columns_of(run.config.results)
-    fallback = run.config.fallback
-    ask_unfound = fallback is not None and fallback.ask_unfound
-    family = family_of(run.config).name
-    folders = folders_of(run, jobs.values())
-    schema = run.config.request.answer_schema
-    task = CollectTask(
-        *(run.storage, family, columns, manifest.prepare_id, ask_unfound),
-        *(ask_again_of(run.config), folders, schema, rules_digest(run.config)),
-        provenance=Provenance(
-            *(run.run_id, _only_model(run.config), run.prices, asking_of(run.config))
-        ),
-    )
+    task = collect_task(run, manifest.prepare_id, jobs.values())
     changed = ChangedUnits(task, manifest, by_shard)
     with observed_tasks(spark, "collect", observe, unit="rows") as progress:
 
@@ -82,6 +70,23 @@ def collect(
     for table in tables:
         table.result()
     return reconciliations
+
+
+def collect_task(run: Run, prepare_id: str, jobs: Iterable[Job]) -> CollectTask:
+    """Return the task that collects each unit of a run. jobs: all of the run"""
+    columns = result_columns_of(run.config.results)
+    fallback = run.config.fallback
+    ask_unfound = fallback is not None and fallback.ask_unfound
+    family = family_of(run.config).name
+    folders = folders_of(run, jobs)
+    schema = run.config.request.answer_schema
+    return CollectTask(
+        *(run.storage, family, columns, prepare_id, ask_unfound),
+        *(ask_again_of(run.config), folders, schema, rules_digest(run.config)),
+        provenance=Provenance(
+            *(run.run_id, _only_model(run.config), run.prices, asking_of(run.config))
+        ),
+    )
 
 
 _COLLECTED = msgspec.json.Decoder(CollectedUnit)
