@@ -13,7 +13,7 @@ import gzip
 import io
 import logging
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, overload
 
@@ -121,40 +121,27 @@ def read_table(storage: Storage) -> dict[str, StoredRow]:
     Returns none of a table that is missing or damaged, or that another version wrote.
     """
     data = storage.read_if_present(layout.RECONCILIATIONS_FILE)
-    if data is None:
-        return {}
     try:
-        with gzip.open(io.BytesIO(data)) as lines:
-            return {
-                line.unit: StoredRow(line.version, bytes(line.reconciled))
-                for line in _decoded(lines)
-            }
+        return {line.unit: StoredRow(line.version, bytes(line.reconciled)) for line in _lines(data)}
     except _DAMAGE as exc:
         _log_damage(storage, exc)
         return {}
 
 
-def _decoded(lines: io.BufferedIOBase) -> Iterator[_Line]:
-    """Yield the lines of a table; none if another version wrote it."""
-    head = lines.readline()
-    if msgspec.json.decode(head, type=_Head).format == _FORMAT:
-        yield from map(msgspec.json.Decoder(_Line).decode, lines)
+def _lines(data: bytes | None) -> Iterator[_Line]:
+    """Yield the lines of a table; none if there is none, or if another version wrote it.
 
-
-def _lines_of(data: bytes | None, storage: Storage) -> Iterator[_Line]:
-    """Yield the lines of a table whose checksum fits, up to one that is damaged.
-
-    data: the table; None if there is none
+    Raises one of _DAMAGE if it is damaged, at its end at the latest: its checksum is there.
     """
-    try:
-        if data is not None:
-            yield from _decoded(io.BytesIO(gzip.decompress(data)))
-    except _DAMAGE as exc:
-        _log_damage(storage, exc)
+    if data is None:
+        return
+    with gzip.open(io.BytesIO(data)) as lines:
+        if msgspec.json.decode(lines.readline(), type=_Head).format == _FORMAT:
+            yield from map(msgspec.json.Decoder(_Line).decode, lines)
 
 
 def _log_damage(storage: Storage, exc: Exception) -> None:
-    log.info("%s/%s: is read no further: %s", storage.uri, layout.RECONCILIATIONS_FILE, exc)
+    log.info("%s/%s: is not used: %s", storage.uri, layout.RECONCILIATIONS_FILE, exc)
 
 
 @garbage_collection_paused()
@@ -182,23 +169,34 @@ def read_reconciliations(storage: Storage) -> Reconciliations:
     return Reconciliations(rows, storage.uri)
 
 
-def scan_reconciliations(storage: Storage, kind: type[T]) -> Iterator[T]:
-    """Yield every reconciliation as a struct that has a part of its members, in no order.
+@garbage_collection_paused()
+def find_reconciliations(
+    storage: Storage, kind: type[T], is_wanted: Callable[[T], bool]
+) -> list[T]:
+    """Return the reconciliations that are wanted, in no order, as structs of a part of its members.
 
-    It calls the storage as `read_reconciliations` does. Memory holds the table as one piece of
-    bytes, and the versions of all units. Raises RunFolderError if one is of another format.
+    It calls the storage as `read_reconciliations` does. Memory holds those that are wanted, and the
+    versions of all units. Raises RunFolderError if one is of another format.
     """
     with calls_at_once(storage) as calls:
         listing = calls.begin(list_versions, storage)
         table = calls.begin(storage.read_if_present, layout.RECONCILIATIONS_FILE)
-    decode, versions = msgspec.json.Decoder(kind).decode, listing.result()
+    decode, versions, data = msgspec.json.Decoder(kind).decode, listing.result(), table.result()
+    found, left = [], versions.copy()
     try:
-        for line in _lines_of(table.result(), storage):
-            if versions.get(line.unit) == line.version:
-                del versions[line.unit]
-                yield decode(line.reconciled)
-        for unit in versions:
-            yield decode(storage.read(layout.reconciliation_key(unit)))
+        # Nothing of it is used before its checksum, which is at its end.
+        for line in _lines(data):
+            if left.get(line.unit) == line.version:
+                del left[line.unit]
+                part = decode(line.reconciled)
+                if is_wanted(part):
+                    found.append(part)
+    except _DAMAGE as exc:
+        _log_damage(storage, exc)
+        found, left = [], versions
+    try:
+        newer = (decode(storage.read(layout.reconciliation_key(unit))) for unit in left)
+        return [*found, *filter(is_wanted, newer)]
     except msgspec.MsgspecError as exc:
         raise damaged(storage.uri, exc) from exc
 

@@ -15,10 +15,10 @@ from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconci
 from bedrock_spark.outputs.reconciliations import (
     Reconciliations,
     StoredRow,
+    find_reconciliations,
     list_versions,
     read_reconciliations,
     read_table,
-    scan_reconciliations,
     write_table,
 )
 from bedrock_spark.run_folder import layout
@@ -57,10 +57,12 @@ class Rows(msgspec.Struct):
 
 def rows_read(storage: LocalStorage) -> dict[str, int]:
     """Return the rows of each unit; whole reconciliations and parts of them say the same."""
-    whole, parts = read_reconciliations(storage), list(scan_reconciliations(storage, Rows))
+    whole, parts = read_reconciliations(storage), find_reconciliations(storage, Rows, bool)
     assert not any(r.unanswered_ids for r in whole)
     rows = {r.unit: r.rows for r in whole}
     assert sorted((r.unit, r.rows) for r in parts) == sorted(rows.items())
+    few = find_reconciliations(storage, Rows, lambda part: part.rows < 10)
+    assert {r.unit for r in few} == {unit for unit, count in rows.items() if count < 10}
     return rows
 
 
@@ -101,12 +103,12 @@ def test_only_the_objects_that_the_table_does_not_cover_are_read(tmp_path: Path)
     storage = Counted(str(tmp_path))
     write_table(storage, {unit: commit(storage, unit, 3) for unit in UNITS})
     assert rows_read(storage) == dict.fromkeys(UNITS, 3)
-    assert storage.read_keys == 2 * [layout.RECONCILIATIONS_FILE]
+    assert storage.read_keys == 3 * [layout.RECONCILIATIONS_FILE]
     commit(storage, UNITS[1], 44)
     storage.read_keys.clear()
     assert rows_read(storage)[UNITS[1]] == 44
     keys = [layout.RECONCILIATIONS_FILE, layout.reconciliation_key(UNITS[1])]
-    assert storage.read_keys == 2 * keys
+    assert storage.read_keys == 3 * keys
     (tmp_path / layout.reconciliation_key(UNITS[2])).unlink()
     assert set(rows_read(storage)) == set(UNITS[:2])
 
@@ -166,6 +168,6 @@ def test_a_reconciliation_of_another_format_is_a_clear_error(tmp_path: Path, dat
         with pytest.raises(RunFolderError, match=r"another version of bedrock_spark.*run collect"):
             list(read_reconciliations(storage))
         with pytest.raises(RunFolderError, match=r"another version of bedrock_spark.*run collect"):
-            list(scan_reconciliations(storage, Rows))
+            find_reconciliations(storage, Rows, bool)
     with pytest.raises(RunFolderError, match=layout.reconciliation_key(unit)):
         read_reconciled(storage, unit)
