@@ -58,6 +58,7 @@ from bedrock_spark.run_folder.manifest import commit_manifest, require_manifest
 from bedrock_spark.run_folder.prepared_files import check_written
 from bench.common.figures import report
 from bench.common.many_shards import (
+    MAX_TOKENS,
     RECORDS,
     SUBMITTED_AT,
     bench_run,
@@ -282,14 +283,18 @@ def run_deal(_folder: Path, shards: int) -> int:
 
 def run_requeue(folder: Path, shards: int) -> int:
     run, clock = bench_run(folder), SystemClock()
-    asking = run.config.request.model_copy(update={"on_truncated": "retry"})
+    asking = run.config.request.model_copy(
+        update={"on_truncated": "retry", "max_tokens_ceiling": 8 * MAX_TOKENS}
+    )
     run = type(run)(
         *(run.run_id, run.config.model_copy(update={"request": asking}), run.storage, run.aws)
     )
     target = home_target(run, BatchJobs(FinishedJobs(shards), clock))  # type: ignore[arg-type]
     manifest, ledger = require_manifest(run.storage), Ledger(run.storage)
     controller = Controller(run, manifest, clock, (target,), ledger, None, AllowAll())
+    before = calls_of(run)
     assert requeue_answered(controller) == 0
+    assert calls_of(run) > before  # without records that may be asked again, it reads nothing
     return calls_of(run)
 
 

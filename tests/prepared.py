@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec import structs
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -34,7 +35,7 @@ def rejects_file(folder: Path, manifest: RunManifest, bucket: int) -> Path:
 
 def contents_of(manifest: RunManifest) -> RunManifest:
     """Return the manifest without ids that are random: what the source alone decides."""
-    shards = tuple(replace(shard, prepare_id="") for shard in manifest.shards)
+    shards = tuple(structs.replace(shard, prepare_id="") for shard in manifest.shards)
     return replace(manifest, run_id="", prepare_id="", shards=shards, source=None)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from bedrock_spark.aws.errors import job_errors
 from bedrock_spark.aws.profiles import refusal_advice
@@ -25,9 +26,11 @@ _SPEED_HEADER = "x-bedrock-emulator-speed"
 _MAX_SPEED = 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class SeenJob:
-    """A batch job as ListModelInvocationJobs shows it. Counts are 0 until processing starts."""
+class SeenJob(msgspec.Struct, frozen=True, eq=False, gc=False, forbid_unknown_fields=True):
+    """A batch job as ListModelInvocationJobs shows it. Counts are 0 until processing starts.
+
+    Two are equal if they have equal members, but for times and the model: not each call tells them.
+    """
 
     job_arn: str
     job_name: str
@@ -38,9 +41,22 @@ class SeenJob:
     processed: int | None = None
     succeeded: int | None = None
     failed: int | None = None
-    submitted_at: float | None = field(default=None, compare=False)
-    ended_at: float | None = field(default=None, compare=False)
-    model_arn: str | None = field(default=None, compare=False)
+    submitted_at: float | None = None
+    ended_at: float | None = None
+    model_arn: str | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SeenJob) and self._compared == other._compared
+
+    def __hash__(self) -> int:
+        return hash(self._compared)
+
+    @property
+    def _compared(self) -> tuple[object, ...]:
+        return (
+            *(self.job_arn, self.job_name, self.token, self.status, self.message),
+            *(self.total, self.processed, self.succeeded, self.failed),
+        )
 
     @property
     def job_id(self) -> str:

@@ -167,7 +167,8 @@ def _own(given: _Given, display: Display) -> tuple[str, Made, Place]:
     if given.run_folder is not None:
         _refuse_bucket(given.run_folder)
     source = _source(section, given.run_folder or _RUNS)
-    sample = sample_source(source, lambda: _session(source, display))
+    aws = AwsSettings(given.region or region_here())
+    sample = sample_source(source, lambda: _session(source, display), aws)
     options = sample.csv_options() if source.format == "csv" else {}
     if options:
         section = {**section, "options": {**section.get("options", {}), **options}}

@@ -11,6 +11,8 @@ from bedrock_spark.errors import ConfigError, PlanError
 Key: TypeAlias = tuple[str, ...]
 Row = TypeVar("Row")
 
+# As much of a value says which column is a key, and which one is to be asked about.
+MOST_SAMPLED = 4_096
 # An error names as many keys at most, and as many characters of each.
 _MOST_NAMED, _MOST_CHARACTERS = 10, 60
 

@@ -28,20 +28,17 @@ from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.families.base import (
-    Answer,
-    Family,
+from bedrock_spark.families.base import Answer, Family, prompt_of, refuse_thinking
+from bedrock_spark.families.claude_models import ClaudeModel, claude_model
+from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.json_members import (
     Json,
     at,
     joined_text,
     json_text,
-    prompt_of,
-    refuse_thinking,
     text_at,
     without_none,
 )
-from bedrock_spark.families.claude_models import ClaudeModel, claude_model
-from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.plain_answers import read_claude
 from bedrock_spark.families.signed_blocks import is_thought

@@ -18,20 +18,17 @@ from typing import Any
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.families import plain_texts
-from bedrock_spark.families.base import (
-    Answer,
-    Family,
+from bedrock_spark.families.base import Answer, Family, prompt_of, refuse
+from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.json_members import (
     Json,
     at,
     first_at,
     joined_text,
     json_text,
-    prompt_of,
-    refuse,
     text_at,
     without_none,
 )
-from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.turns import Turns, spoken
 
 

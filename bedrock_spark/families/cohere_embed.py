@@ -23,17 +23,8 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import (
-    Answer,
-    Family,
-    Json,
-    ModelLimits,
-    at,
-    prompt_of,
-    refuse,
-    vector_at,
-    without_none,
-)
+from bedrock_spark.families.base import Answer, Family, ModelLimits, prompt_of, refuse
+from bedrock_spark.families.json_members import Json, at, vector_at, without_none
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.plain_vectors import read_cohere
 from bedrock_spark.templates.media import IMAGES, Media

@@ -26,20 +26,17 @@ from typing import Any
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
-from bedrock_spark.families.base import (
-    Answer,
-    Family,
+from bedrock_spark.families.base import Answer, Family, prompt_of, refuse_thinking
+from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.json_members import (
     Json,
     at,
     first_at,
     joined_text,
     json_text,
-    prompt_of,
-    refuse_thinking,
     text_at,
     without_none,
 )
-from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.plain_answers import read_converse
 from bedrock_spark.families.turns import Said, Turns, messages_of

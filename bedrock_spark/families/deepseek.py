@@ -33,16 +33,12 @@ from bedrock_spark.families import plain_texts
 from bedrock_spark.families.base import (
     Answer,
     Family,
-    Json,
     ReasoningTag,
-    at,
-    joined_text,
     prompt_of,
     refuse,
     refuse_tokens,
-    text_at,
-    without_none,
 )
+from bedrock_spark.families.json_members import Json, at, joined_text, text_at, without_none
 from bedrock_spark.families.plain_chat import chat_reader
 from bedrock_spark.families.turns import Turns, refuse_tokens_in
 from bedrock_spark.families.usage import openai_usage

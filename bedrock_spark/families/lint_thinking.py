@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bedrock_spark.families.base import at
 from bedrock_spark.families.claude_models import claude_model
+from bedrock_spark.families.json_members import at
 from bedrock_spark.families.lint_body import Body, Fault, Rule, is_open, options_of
 from bedrock_spark.families.text_places import messages
 

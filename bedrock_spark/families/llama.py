@@ -17,18 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import (
-    Answer,
-    Family,
-    Json,
-    count_at,
-    prompt_of,
-    refuse,
-    refuse_tokens,
-    text_at,
-    without_none,
-)
+from bedrock_spark.families.base import Answer, Family, prompt_of, refuse, refuse_tokens
 from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.json_members import Json, count_at, text_at, without_none
 from bedrock_spark.families.plain_texts import read_llama
 from bedrock_spark.families.turns import Turns, refuse_tokens_in, spoken
 

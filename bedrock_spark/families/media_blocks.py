@@ -14,7 +14,7 @@ from typing import Any
 
 from bedrock_spark import limits
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import Json
+from bedrock_spark.families.json_members import Json
 from bedrock_spark.families.turns import Said
 from bedrock_spark.templates.json_values import Unrenderable
 from bedrock_spark.templates.media import Fetch, Media, read_all_media

@@ -26,18 +26,8 @@ from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import openai_chat as chat
-from bedrock_spark.families.base import (
-    Answer,
-    Family,
-    Json,
-    at,
-    joined_text,
-    prompt_of,
-    refuse,
-    refuse_tokens,
-    text_at,
-    without_none,
-)
+from bedrock_spark.families.base import Answer, Family, prompt_of, refuse, refuse_tokens
+from bedrock_spark.families.json_members import Json, at, joined_text, text_at, without_none
 from bedrock_spark.families.plain_chat import chat_reader
 from bedrock_spark.families.plain_texts import read_mistral
 from bedrock_spark.families.turns import Turns, refuse_tokens_in

@@ -17,7 +17,8 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import Answer, Family, Json, prompt_of, refuse, vector_at
+from bedrock_spark.families.base import Answer, Family, prompt_of, refuse
+from bedrock_spark.families.json_members import Json, vector_at
 from bedrock_spark.families.plain_vectors import read_nova
 
 _PURPOSES = {

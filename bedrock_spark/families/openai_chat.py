@@ -14,19 +14,17 @@ import msgspec
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
-from bedrock_spark.families.base import (
-    Answer,
+from bedrock_spark.families.base import Answer, prompt_of, refuse_thinking
+from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.json_members import (
     Json,
     at,
     first_at,
     joined_text,
     json_text,
-    prompt_of,
-    refuse_thinking,
     text_at,
     without_none,
 )
-from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.turns import Said, Turns, messages_of
 from bedrock_spark.families.usage import openai_usage
 from bedrock_spark.families.ways import ANSWER, ANY_MODEL, OPEN_WEIGHT, Way

@@ -19,7 +19,8 @@ from typing import Any
 
 from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.families import openai_chat as chat
-from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag, refuse_thinking
+from bedrock_spark.families.base import Answer, Family, ReasoningTag, refuse_thinking
+from bedrock_spark.families.json_members import Json
 from bedrock_spark.families.plain_chat import chat_reader
 
 # Instruct models: their names on Hugging Face say so.

@@ -6,7 +6,8 @@ from typing import Any
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.families.base import Answer, Family, Json
+from bedrock_spark.families.base import Answer, Family
+from bedrock_spark.families.json_members import Json
 
 
 def build(request: RequestConfig) -> dict[str, Any]:

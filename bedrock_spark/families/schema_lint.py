@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bedrock_spark.families.base import at
+from bedrock_spark.families.json_members import at
 from bedrock_spark.families.schema_rules import (
     CLAUDE,
     OPEN_WEIGHT,

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from bedrock_spark.families.base import Json, at, text_at
+from bedrock_spark.families.json_members import Json, at, text_at
 
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 # The text members of a block that a stream fills piece by piece, by the kind of the piece.

@@ -13,19 +13,9 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import (
-    Answer,
-    Family,
-    Json,
-    ModelLimits,
-    at,
-    prompt_of,
-    refuse,
-    text_at,
-    texts_at,
-    without_none,
-)
+from bedrock_spark.families.base import Answer, Family, ModelLimits, prompt_of, refuse
 from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.json_members import Json, at, text_at, texts_at, without_none
 
 
 def build(request: RequestConfig) -> dict[str, Any]:

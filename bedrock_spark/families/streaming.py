@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag
+from bedrock_spark.families.base import Answer, Family, ReasoningTag
+from bedrock_spark.families.json_members import Json
 from bedrock_spark.families.usage import metrics_of
 
 

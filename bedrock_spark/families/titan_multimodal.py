@@ -10,17 +10,8 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import (
-    Answer,
-    Family,
-    Json,
-    count_at,
-    prompt_of,
-    refuse,
-    text_at,
-    vector_at,
-    without_none,
-)
+from bedrock_spark.families.base import Answer, Family, prompt_of, refuse
+from bedrock_spark.families.json_members import Json, count_at, text_at, vector_at, without_none
 from bedrock_spark.families.plain_vectors import read_titan
 
 

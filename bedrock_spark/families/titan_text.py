@@ -9,19 +9,16 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import (
-    Answer,
-    Family,
+from bedrock_spark.families.base import Answer, Family, prompt_of, refuse
+from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.json_members import (
     Json,
     at,
     count_at,
     joined_text,
-    prompt_of,
-    refuse,
     text_at,
     without_none,
 )
-from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.plain_texts import read_titan
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bedrock_spark.families.base import Json, at, json_text, text_at
+from bedrock_spark.families.json_members import Json, at, json_text, text_at
 from bedrock_spark.families.turns import ToolCall
 
 

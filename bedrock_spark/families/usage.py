@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from bedrock_spark.families.base import Answer, Json, at, count_at
+from bedrock_spark.families.base import Answer
+from bedrock_spark.families.json_members import Json, at, count_at
 
 
 class Usage(TypedDict, total=False):

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from bedrock_spark.aws.batch_jobs import BatchJobs
 from bedrock_spark.aws.clients import AwsSettings

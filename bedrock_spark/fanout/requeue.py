@@ -17,7 +17,7 @@ from bedrock_spark.fanout.deadline import is_over
 from bedrock_spark.fanout.remainder import chosen_input
 from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
-from bedrock_spark.outputs.reconciliations import read_reconciliations
+from bedrock_spark.outputs.reconciliations import find_reconciliations
 from bedrock_spark.outputs.run_inputs import inputs_of
 from bedrock_spark.outputs.shard_outputs import jobs_digest, outputs_digest
 from bedrock_spark.run_folder import layout
@@ -74,15 +74,17 @@ def _up_to_date(controller: Controller, rules: str) -> Iterator[tuple[Shard, Job
 
 def _units_with(controller: Controller, rules: str, least: int) -> list[str]:
     """Return the shards with at least `least` such records, as the table says."""
-    # Of most shards, these two members are all that is looked at.
-    reconciliations = read_reconciliations(controller.run.storage)
-    return [
-        brief.unit
-        for brief in reconciliations.decoded(_Brief)
-        if brief.rules == rules
-        and brief.again_records >= least
-        and _has_these_jobs(controller, brief)
-    ]
+
+    def is_wanted(brief: _Brief) -> bool:
+        # Of most shards, these two members are all that is looked at.
+        return (
+            brief.rules == rules
+            and brief.again_records >= least
+            and _has_these_jobs(controller, brief)
+        )
+
+    found = find_reconciliations(controller.run.storage, _Brief, is_wanted)
+    return sorted(brief.unit for brief in found)
 
 
 class _Brief(msgspec.Struct, frozen=True):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import structs
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.clock import Clock
@@ -109,7 +111,7 @@ class Submitter:
         tracker = self.sweep.tracker
         now = self.clock.now()
         seen_job = SeenJob(arn, plan.job_name, plan.token, "Submitted")
-        tracker.update(replace(job, seen=seen_job, known_at=now))
+        tracker.update(structs.replace(job, seen=seen_job, known_at=now))
         target.slots.note_created(tracker.active[target.name])
         self.news.append(Submitted(plan.job_name, arn, now))
         log.info("%s %s: submitted as %s", self.run.run_id, plan.job_name, arn)

@@ -15,7 +15,10 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
+
+from msgspec.structs import replace
 
 from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
 from bedrock_spark.errors import JobRejectedError
@@ -29,7 +32,7 @@ from bedrock_spark.fanout.watermarks import Watermarks
 from bedrock_spark.outputs.output_manifest import read_output_manifest
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
-from bedrock_spark.run_folder.ledger import Job, LedgerState, lost_job
+from bedrock_spark.run_folder.ledger import Job, KnownJobs, LedgerState, lost_job
 from bedrock_spark.run_folder.ledger.events import (
     Duplicate,
     Event,
@@ -98,9 +101,7 @@ class Sweep:
         sweep = cls(run, targets, tracker, reads_only)
         for region in {t.region for t in targets}:
             sweep.watermarks[region] = Watermarks(state.floors.get(region))
-        for job in tracker.jobs.values():
-            if job.seen is not None and job.is_settled:
-                sweep._note_duration(job.seen)
+        sweep._durations.extendleft(islice(_durations_of(tracker.jobs), _DURATIONS))
         for job in tracker.open.values():
             submitted_at = job.seen.submitted_at if job.seen is not None else None
             sweep.watermarks_of(job).track(job.job_name, submitted_at)
@@ -267,8 +268,9 @@ class Sweep:
             copy_below(target.folder, self.run.storage, prefix)
 
     def _note_duration(self, job: SeenJob) -> None:
-        if job.submitted_at is not None and job.ended_at is not None:
-            self._durations.append(job.ended_at - job.submitted_at)
+        duration = _duration(job)
+        if duration is not None:
+            self._durations.append(duration)
 
     def _counted(self, prefix: str, job: SeenJob) -> tuple[tuple[int, int] | None, int | None]:
         """Return tokens (in, out) and images by a job's output manifest; None for no count."""
@@ -309,6 +311,21 @@ class Sweep:
             if target.region == lister.region and base_model(target.model_id) == model
         )
         return next(candidates, lister)
+
+
+def _durations_of(jobs: KnownJobs) -> Iterator[float]:
+    """Yield how long settled jobs took, the newest job first."""
+    for name in reversed(jobs):
+        job = jobs[name]
+        duration = _duration(job.seen) if job.seen is not None and job.is_settled else None
+        if duration is not None:
+            yield duration
+
+
+def _duration(job: SeenJob) -> float | None:
+    if job.submitted_at is None or job.ended_at is None:
+        return None
+    return job.ended_at - job.submitted_at
 
 
 def _in_order(jobs: Iterable[SeenJob]) -> list[SeenJob]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import enum
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bedrock_spark.fanout.failure_causes import Cause, cause_of, is_complete
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Job, KnownJobs, LedgerState
@@ -44,7 +45,6 @@ class ShardTracker:
         self.shards = {s.shard_id: s for s in shards}
         self.records = sum(s.records for s in self.shards.values())
         self.processed = 0
-        self._records_done = 0
         self.jobs = KnownJobs()
         self.open: dict[str, Job] = {}
         self.active: Counter[str] = Counter()
@@ -52,24 +52,23 @@ class ShardTracker:
         self._finished = dict(state.finished)
         self._extra_attempts = dict(state.extra_attempts)
         self._latest: dict[str, Job] = {}
-        self._names: dict[str, list[str]] = {}
+        # The names of the other jobs of a shard, if it has several.
+        self._others: dict[str, list[str]] = {}
         # Jobs that use up no attempt: the user stopped them, the service refused them, or they
         # were excused.
         self._free_attempts: Counter[str] = Counter()
-        self._states = dict.fromkeys(self.shards, ShardState.WAITING)
-        self._counts = Counter({ShardState.WAITING: len(self.shards)})
-        # The waiting shards, each once: the next one is the first.
-        self._queue = OrderedDict.fromkeys(self.shards)
         self._taken: dict[str, None] = {}
         self._refusals: dict[str, str] = {}
         # Whether the shards of excused jobs wait for a person, and not for a job.
         self._is_held = state.hold is not None
         for job in sorted(state.jobs.values(), key=lambda j: j.attempt):
-            self.update(job)
-        for shard_id in self._finished.keys() & self.shards.keys():
-            self._update_state(shard_id)  # it may have no job
+            self._note(job)
+        self._states = {shard_id: self._state(shard_id) for shard_id in self.shards}
+        self._counts = Counter(self._states.values())
+        self._records_done = sum(self.shards[s].records for s in self.done_shards())
+        # The waiting shards, each once: the next one is the first.
         self._queue = OrderedDict.fromkeys(
-            s for s in self.shards if self._states[s] is ShardState.WAITING
+            s for s, state in self._states.items() if state is ShardState.WAITING
         )
 
     @property
@@ -128,10 +127,17 @@ class ShardTracker:
 
     def jobs_of(self, shard_id: str) -> list[Job]:
         """Return all jobs of a shard."""
-        return [self.jobs[name] for name in self._names.get(shard_id, ())]
+        latest = self._latest.get(shard_id)
+        others = [self.jobs[name] for name in self._others.get(shard_id, ())]
+        return others if latest is None else [*others, latest]
 
     def update(self, job: Job) -> None:
         """Replace what is known of a job."""
+        if self._note(job):
+            self._update_state(job.shard_id)
+
+    def _note(self, job: Job) -> bool:
+        """Replace what is known of a job; tell whether it is the newest one of a shard."""
         before = self.jobs.get(job.job_name)
         self.jobs.put(job)
         self._count(before, -1)
@@ -141,23 +147,29 @@ class ShardTracker:
         else:
             self.open[job.job_name] = job
         if job.shard_id not in self.shards:
-            return
-        if before is None:
-            self._names.setdefault(job.shard_id, []).append(job.job_name)
+            return False
         latest = self._latest.get(job.shard_id)
-        if latest is None or job.attempt >= latest.attempt:
+        is_newest = latest is None or job.attempt >= latest.attempt
+        if latest is not None and latest.job_name != job.job_name:
+            others = self._others.setdefault(job.shard_id, [])
+            older, newer = (latest, job) if is_newest else (job, latest)
+            if newer.job_name in others:
+                others.remove(newer.job_name)
+            if older.job_name not in others:
+                others.append(older.job_name)
+        if is_newest:
             self._latest[job.shard_id] = job
-            self._update_state(job.shard_id)
+        return is_newest
 
     def withdraw(self, job_name: str) -> None:
         """Forget an announced job that was not created: its shard waits for another one."""
         job = self.jobs.remove(job_name)
         self.open.pop(job_name, None)
-        self._names[job.shard_id].remove(job_name)
-        others = self.jobs_of(job.shard_id)
-        self._latest.pop(job.shard_id, None)
-        if others:
-            self._latest[job.shard_id] = max(others, key=lambda other: other.attempt)
+        others = self._others.pop(job.shard_id, [])
+        latest = self._latest.pop(job.shard_id, None)
+        left = {latest.job_name, *others} - {job_name} if latest is not None else set(others)
+        for other in sorted((self.jobs[name] for name in left), key=lambda other: other.attempt):
+            self._note(other)
         self._update_state(job.shard_id)
 
     def _count(self, job: Job | None, by: int) -> None:

@@ -22,7 +22,7 @@ from bedrock_spark.errors import (
     InvokeRetryableError,
 )
 from bedrock_spark.families import Answer
-from bedrock_spark.families.base import Json
+from bedrock_spark.families.json_members import Json
 from bedrock_spark.families.streaming import read_chunks
 from bedrock_spark.invoke.caller import ModelCaller
 from bedrock_spark.outputs.lines import replace_half_characters

@@ -13,7 +13,7 @@ import gzip
 import io
 import logging
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, overload
 
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T", bound=msgspec.Struct)
 
 _FORMAT = 1
+_DAMAGE = (OSError, EOFError, zlib.error, msgspec.DecodeError)
 # Higher levels take four times as long for a tenth of the bytes.
 _GZIP_LEVEL = 1
 
@@ -120,20 +121,27 @@ def read_table(storage: Storage) -> dict[str, StoredRow]:
     Returns none of a table that is missing or damaged, or that another version wrote.
     """
     data = storage.read_if_present(layout.RECONCILIATIONS_FILE)
-    if data is None:
-        return {}
     try:
-        with gzip.open(io.BytesIO(data)) as lines:
-            if msgspec.json.decode(lines.readline(), type=_Head).format != _FORMAT:
-                return {}
-            decode = msgspec.json.Decoder(_Line).decode
-            return {
-                line.unit: StoredRow(line.version, bytes(line.reconciled))
-                for line in map(decode, lines)
-            }
-    except (OSError, EOFError, zlib.error, msgspec.DecodeError) as exc:
-        log.info("%s/%s: is read no further: %s", storage.uri, layout.RECONCILIATIONS_FILE, exc)
+        return {line.unit: StoredRow(line.version, bytes(line.reconciled)) for line in _lines(data)}
+    except _DAMAGE as exc:
+        _log_damage(storage, exc)
         return {}
+
+
+def _lines(data: bytes | None) -> Iterator[_Line]:
+    """Yield the lines of a table; none if there is none, or if another version wrote it.
+
+    Raises one of _DAMAGE if it is damaged, at its end at the latest: its checksum is there.
+    """
+    if data is None:
+        return
+    with gzip.open(io.BytesIO(data)) as lines:
+        if msgspec.json.decode(lines.readline(), type=_Head).format == _FORMAT:
+            yield from map(msgspec.json.Decoder(_Line).decode, lines)
+
+
+def _log_damage(storage: Storage, exc: Exception) -> None:
+    log.info("%s/%s: is not used: %s", storage.uri, layout.RECONCILIATIONS_FILE, exc)
 
 
 @garbage_collection_paused()
@@ -159,6 +167,38 @@ def read_reconciliations(storage: Storage) -> Reconciliations:
         table = calls.begin(read_table, storage)
     rows = dict(_current_rows(storage, listing.result(), table.result()))
     return Reconciliations(rows, storage.uri)
+
+
+@garbage_collection_paused()
+def find_reconciliations(
+    storage: Storage, kind: type[T], is_wanted: Callable[[T], bool]
+) -> list[T]:
+    """Return the reconciliations that are wanted, in no order, as structs of a part of its members.
+
+    It calls the storage as `read_reconciliations` does. Memory holds those that are wanted, and the
+    versions of all units. Raises RunFolderError if one is of another format.
+    """
+    with calls_at_once(storage) as calls:
+        listing = calls.begin(list_versions, storage)
+        table = calls.begin(storage.read_if_present, layout.RECONCILIATIONS_FILE)
+    decode, versions, data = msgspec.json.Decoder(kind).decode, listing.result(), table.result()
+    found, left = [], versions.copy()
+    try:
+        # Nothing of it is used before its checksum, which is at its end.
+        for line in _lines(data):
+            if left.get(line.unit) == line.version:
+                del left[line.unit]
+                part = decode(line.reconciled)
+                if is_wanted(part):
+                    found.append(part)
+    except _DAMAGE as exc:
+        _log_damage(storage, exc)
+        found, left = [], versions
+    try:
+        newer = (decode(storage.read(layout.reconciliation_key(unit))) for unit in left)
+        return [*found, *filter(is_wanted, newer)]
+    except msgspec.MsgspecError as exc:
+        raise damaged(storage.uri, exc) from exc
 
 
 def _current_rows(

@@ -15,7 +15,8 @@ from bedrock_spark.aws.model_family import ServedModel
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import BedrockSparkError, NotStreamedError
 from bedrock_spark.families import Answer
-from bedrock_spark.families.base import Json, decode_output, read_answer
+from bedrock_spark.families.base import decode_output, read_answer
+from bedrock_spark.families.json_members import Json
 from bedrock_spark.families.signed_blocks import signed_blocks, signed_blocks_in
 from bedrock_spark.families.tool_calls import begun_in, calls_of
 from bedrock_spark.families.turns import ToolCall

@@ -13,7 +13,7 @@ from functools import cached_property
 from operator import mul
 from typing import Any
 
-from bedrock_spark.families.base import Json, at, vector_at
+from bedrock_spark.families.json_members import Json, at, vector_at
 
 FLOAT = "float"
 # Types whose numbers stand for eight bits each: Cohere's documentation, "Embed", embedding_types.

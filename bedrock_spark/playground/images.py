@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedrock_spark.families.base import Answer, Json, at, count_at
+from bedrock_spark.families.base import Answer
+from bedrock_spark.families.json_members import Json, at, count_at
 from bedrock_spark.outputs.images import format_of
 from bedrock_spark.templates.media import IMAGES
 

@@ -20,8 +20,7 @@ FORMAT = 1
 _COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
 
 
-@dataclass(frozen=True)
-class Shard:
+class Shard(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The records of one batch job: one JSONL object, or a folder of several.
 
     records, bytes: how many it has; sha256: of the bytes, in hexadecimal
@@ -182,15 +181,17 @@ def commit_manifest(storage: Storage, manifest: RunManifest) -> RunManifest:
 
 def shard_of(values: dict[str, Any]) -> Shard:
     """Return the shard of these values, as read from JSON."""
-    return Shard(**{**values, "files": tuple(values.get("files", ()))})
+    return msgspec.convert(values, Shard)
 
 
 @garbage_collection_paused()
 def manifest_json(manifest: RunManifest) -> bytes:
     """Return the run manifest as it is written."""
-    # Not `asdict`: it copies every value, which takes longer than all the rest.
-    shards = [_values_of(shard) for shard in manifest.shards]
-    values = {"format": FORMAT, **asdict(replace(manifest, shards=())), "shards": shards}
+    # One shard after another: memory has no second form of all of them.
+    encode = msgspec.json.Encoder().encode
+    shards = b",".join(encode(_values_of(shard)) for shard in manifest.shards)
+    values = {"format": FORMAT, **asdict(replace(manifest, shards=()))}
+    values["shards"] = msgspec.Raw(b"[" + shards + b"]")
     for optional in ("kept", "why_asked"):
         if not values[optional]:
             del values[optional]
@@ -198,7 +199,7 @@ def manifest_json(manifest: RunManifest) -> bytes:
 
 
 def _values_of(shard: Shard) -> dict[str, Any]:
-    values = dict(vars(shard))
+    values = msgspec.structs.asdict(shard)
     del values["prepare_id"]
     if not shard.files:
         del values["files"]
@@ -228,24 +229,49 @@ def parse_manifest(data: bytes, storage: Storage) -> RunManifest:
     """Return the run manifest of these bytes. Raises RunFolderError as `read_manifest`."""
     uri = join_uri(storage.uri, layout.MANIFEST_FILE)
     try:
-        values: dict[str, Any] = msgspec.json.decode(data)
-        if values["format"] != FORMAT:
-            raise RunFolderError(f"{uri}: has format {values['format']}, not {FORMAT}")
-        prepare_id: str = values["prepare_id"]
-        return RunManifest(
-            run_id=values["run_id"],
-            rows=values["rows"],
-            columns=values["columns"],
-            shards=tuple(shard_of({**s, "prepare_id": prepare_id}) for s in values["shards"]),
-            rejects=tuple(RejectedRows(**r) for r in values["rejects"]),
-            prepare_id=prepare_id,
-            source=_state(values.get("source")),
-            kept=tuple(KeptRows(**k) for k in values.get("kept", ())),
-            why_asked=values.get("why_asked", {}),
-        )
-    except (msgspec.DecodeError, ValueError, KeyError, TypeError) as exc:
+        found = _WRITTEN.decode(data)
+    except (msgspec.DecodeError, ValueError) as exc:
+        _refuse_format(_format_of(data), uri)
         raise RunFolderError(f"{uri}: is not a run manifest; the folder is damaged") from exc
+    _refuse_format(found.format, uri)
+    for shard in found.shards:
+        msgspec.structs.force_setattr(shard, "prepare_id", found.prepare_id)
+    return RunManifest(
+        *(found.run_id, found.rows, found.columns, found.shards, found.rejects),
+        *(found.prepare_id, found.source, found.kept, found.why_asked),
+    )
 
 
-def _state(values: dict[str, Any] | None) -> SourceState | None:
-    return SourceState(**{**values, "versions": tuple(values["versions"])}) if values else None
+class _Written(msgspec.Struct):
+    """The run manifest as it is written; of its shards, it has the prepare id once."""
+
+    format: int
+    run_id: str
+    rows: int
+    columns: str
+    shards: tuple[Shard, ...]
+    rejects: tuple[RejectedRows, ...]
+    prepare_id: str
+    source: SourceState | None = None
+    kept: tuple[KeptRows, ...] = ()
+    why_asked: dict[str, int] = {}
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+_WRITTEN = msgspec.json.Decoder(_Written)
+
+
+def _format_of(data: bytes) -> int:
+    """Return the format of a run manifest; that of this version if it does not say."""
+    try:
+        return msgspec.json.decode(data, type=_Format).format
+    except (msgspec.DecodeError, ValueError):
+        return FORMAT
+
+
+def _refuse_format(number: int, uri: str) -> None:
+    if number != FORMAT:
+        raise RunFolderError(f"{uri}: has format {number}, not {FORMAT}")

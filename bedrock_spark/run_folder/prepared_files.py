@@ -7,14 +7,17 @@ the commit, a prepare deletes nothing but what it wrote itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
-from bedrock_spark.storage import Storage, list_all
+from bedrock_spark.storage import Storage, StoredObject, calls_at_once, list_all
 
 _SHOWN = 5
+# Keys are compared with it when no more are expected.
+_AFTER_ALL = (chr(0x10FFFF), None)
 
 
 def delete_prepared(storage: Storage, prepare_id: str, *, but_rejects: bool = False) -> None:
@@ -53,19 +56,22 @@ def check_written(storage: Storage, manifest: RunManifest) -> None:
     The executors wrote them, and may have written elsewhere. It lists their folders and reads no
     file.
     """
-    prefixes = [layout.shards_prefix, layout.rows_prefix]
-    prefixes += [layout.kept_prefix] if manifest.kept else []
-    listed = list_all(storage, [prefix(manifest.prepare_id) for prefix in prefixes])
-    found = {stored.key: stored.size for stored in listed}
-    wrong = _wrong_files(found, manifest.shards)
-    kept = {layout.kept_key(k.unit, manifest.prepare_id): k.bytes for k in manifest.kept}
-    wrong += _wrong_sizes(found, kept)
-    sizes = _rows_sizes(manifest)
-    wrong += _wrong_sizes(found, sizes)
-    expected = _rows_keys(manifest)
-    wrong += [f"{key} (is missing)" for key in expected if key not in found and key not in sizes]
+    expected = {
+        layout.shards_prefix: _lines_sizes(manifest.shards),
+        layout.rows_prefix: _rows_sizes(manifest),
+        layout.kept_prefix: _kept_sizes(manifest),
+    }
+    if not manifest.kept:
+        del expected[layout.kept_prefix]
+    own = _folders(manifest.shards)
+    with calls_at_once(storage) as calls:
+        looks = [
+            calls.begin(_wrong_files, storage.scan(prefix(manifest.prepare_id)), sizes, own)
+            for prefix, sizes in expected.items()
+        ]
+    wrong = [text for look in looks for text in look.result()]
     if wrong:
-        files = len(expected) + len(kept) + sum(len(shard.sizes) for shard in manifest.shards)
+        files = sum(len(shard.sizes) + 1 for shard in manifest.shards) + 2 * len(manifest.kept)
         raise RunFolderError(
             f"{storage.uri}: {len(wrong)} of {files} files that the executors wrote "
             f"are not here as they wrote them: {', '.join(wrong[:_SHOWN])}. All machines must "
@@ -82,8 +88,8 @@ def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]
     expected = list(shards)
     if not expected:
         return
-    found = {stored.key: stored.size for stored in storage.list(layout.shards_prefix(prepare_id))}
-    wrong = _wrong_files(found, expected)
+    listed = storage.scan(layout.shards_prefix(prepare_id))
+    wrong = _wrong_files(listed, _lines_sizes(expected), _folders(expected))
     if wrong:
         raise RunFolderError(
             f"{storage.uri}: {len(wrong)} files of {len(expected)} shards are not as prepare wrote "
@@ -92,45 +98,73 @@ def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]
         )
 
 
-def _rows_keys(manifest: RunManifest) -> list[str]:
-    """Return the files of source rows, of shards and of kept rows."""
-    units = (*(shard.shard_id for shard in manifest.shards), *(k.unit for k in manifest.kept))
-    return [layout.rows_key(unit, manifest.prepare_id) for unit in units]
+def _rows_keys(manifest: RunManifest) -> Iterator[str]:
+    """Yield the files of source rows, of shards and of kept rows."""
+    return (key for key, _ in _rows_sizes(manifest))
 
 
-def _rows_sizes(manifest: RunManifest) -> dict[str, int]:
-    """Return the files of source rows whose sizes are known, with the bytes of each."""
-    sizes = ((shard.shard_id, shard.rows_bytes) for shard in manifest.shards if shard.rows_bytes)
-    return {layout.rows_key(unit, manifest.prepare_id): size for unit, size in sizes}
+def _rows_sizes(manifest: RunManifest) -> Iterator[tuple[str, int | None]]:
+    """Yield the files of source rows, with the bytes of each; None if they are not known."""
+    for kept in manifest.kept:
+        yield layout.rows_key(kept.unit, manifest.prepare_id), None
+    for shard in manifest.shards:
+        yield layout.rows_key(shard.shard_id, manifest.prepare_id), shard.rows_bytes or None
 
 
-def _wrong_files(found: Mapping[str, int], shards: Iterable[Shard]) -> list[str]:
-    """Return the files of shards that are missing or have another size, each with what is wrong.
+def _kept_sizes(manifest: RunManifest) -> Iterator[tuple[str, int | None]]:
+    """Yield the files of kept answers, with the bytes of each."""
+    for kept in manifest.kept:
+        yield layout.kept_key(kept.unit, manifest.prepare_id), kept.bytes
+
+
+def _lines_sizes(shards: Iterable[Shard]) -> Iterator[tuple[str, int | None]]:
+    """Yield the files that hold the lines of shards, with the bytes of each."""
+    for shard in shards:
+        yield from shard.sizes.items()
+
+
+def _folders(shards: Iterable[Shard]) -> set[str]:
+    """Return the folders of the shards that have one."""
+    return {shard.key for shard in shards if shard.files}
+
+
+def _wrong_files(
+    listed: Iterable[StoredObject],
+    expected: Iterable[tuple[str, int | None]],
+    own: AbstractSet[str],
+) -> list[str]:
+    """Return the files that are missing or have another size, each with what is wrong.
 
     Also those that are in the folder of a shard and are not its own: a job would read them.
-    found: the sizes of the files that are there
+
+    expected: the keys, with the bytes of each, or None for any number
+    own: the folders of shards
+    As a rule, both are in the order of keys. Then memory holds neither of them.
     """
-    expected: dict[str, int] = {}
-    folders: set[str] = set()
-    for shard in shards:
-        expected |= shard.sizes
-        if shard.files:
-            folders.add(shard.key)
-    wrong = _wrong_sizes(found, expected)
-    if folders:
-        others = (key for key in sorted(found.keys() - expected.keys()))
-        wrong += [f"{key} (is not its own)" for key in others if _folder_of(key) in folders]
-    return wrong
-
-
-def _wrong_sizes(found: Mapping[str, int], expected: Mapping[str, int]) -> list[str]:
-    """Return the files that are missing or have another size, each with what is wrong."""
-    return [
-        f"{key} (is missing)"
-        if key not in found
-        else f"{key} (has {found[key]} bytes, not {expected[key]})"
-        for key in sorted(key for key, size in expected.items() if found.get(key) != size)
-    ]
+    # What was expected and not listed next, and what was listed and not expected next.
+    missed: dict[str, int | None] = {}
+    found: dict[str, int] = {}
+    remaining = iter(expected)
+    key, size = next(remaining, _AFTER_ALL)
+    for stored in listed:
+        while key < stored.key:
+            missed[key] = size
+            key, size = next(remaining, _AFTER_ALL)
+        if key == stored.key and size in (None, stored.size):
+            key, size = next(remaining, _AFTER_ALL)
+        else:
+            found[stored.key] = stored.size
+    if key != _AFTER_ALL[0]:
+        missed |= {key: size, **dict(remaining)}
+    wrong = []
+    for key in sorted(missed):
+        size, has = missed[key], found.pop(key, None)
+        if has is None:
+            wrong.append(f"{key} (is missing)")
+        elif size not in (None, has):
+            wrong.append(f"{key} (has {has} bytes, not {size})")
+    others = (key for key in sorted(found) if _folder_of(key) in own)
+    return [*wrong, *(f"{key} (is not its own)" for key in others)]
 
 
 def _folder_of(key: str) -> str:

@@ -1,25 +1,37 @@
 """The first rows of a source, and what they say: which columns are a key, and which to ask about.
 
-A local file is read by Arrow, without Spark; any other source is read by Spark.
+Files are read by Arrow, without Spark, here and in S3; any other source is read by Spark.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bedrock_spark.aws.clients import AwsSettings, region_here
 from bedrock_spark.config import SourceConfig
+from bedrock_spark.config.row_choice import MOST_SAMPLED
 from bedrock_spark.errors import ConfigError, SourceError
 from bedrock_spark.families.request_body import check_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+log = logging.getLogger(__name__)
+
 ROWS = 1000
+# The options of Spark with which a CSV file is tried, the usual ones first.
+_CSV_OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"escape": '"'},
+    {"multiLine": True},
+    {"multiLine": True, "escape": '"'},
+)
 _BY_ARROW = ("csv", "json", "parquet", "orc")
 _MOST_TRIED = 12  # columns that are tried together as a key
 # What Arrow says of a text file without the text itself.
@@ -124,20 +136,64 @@ def check_key(sample: SourceSample, key: Sequence[str]) -> None:
 
 
 def sample_source(
-    source: SourceConfig, spark: Callable[[], SparkSession], rows: int = ROWS
+    source: SourceConfig,
+    spark: Callable[[], SparkSession],
+    aws: AwsSettings | None = None,
+    rows: int = ROWS,
 ) -> SourceSample:
-    """Return the first rows of a source. Raises SourceError and ConfigError.
+    """Return the first rows of a source. Raises SourceError, StorageError and ConfigError.
 
     spark: returns a session; it is only called if Arrow does not read the source
+    aws: how S3 is read; None for the Region and the endpoint of the environment
     """
     path = source.path
     is_here = path is not None and "://" not in path and not any(c in path for c in "*?[{")
     if is_here and source.format in _BY_ARROW:
         return _by_arrow(source, rows)
+    found = _by_preview(source, aws or AwsSettings(region_here()), rows)
+    if found is not None:
+        return found
     from bedrock_spark.spark.prepare.first_rows import read_sample
 
     names, values = read_sample(spark(), source, rows)
     return _sampled(names, values)
+
+
+def _by_preview(source: SourceConfig, aws: AwsSettings, rows: int) -> SourceSample | None:
+    """Return the first rows as `preview` reads them; None if only Spark reads them as a run does.
+
+    Of a CSV file it tries the options by which Spark reads quotation marks and line breaks.
+    """
+    from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError
+
+    tries = _CSV_OPTIONS if source.format == "csv" else ({},)
+    for more in tries:
+        options = {**more, **source.options}
+        try:
+            return _first_rows(source.model_copy(update={"options": options}), aws, rows)
+        except NeedsSparkError as exc:
+            log.info("%s: Spark reads it: %s", source.path, exc)
+    return None
+
+
+def _first_rows(source: SourceConfig, aws: AwsSettings, rows: int) -> SourceSample:
+    """Return the first rows by Arrow. Texts and bytes are cut to their beginning."""
+    from bedrock_spark.spark.by_arrow.file_rows import first_batches
+    from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError
+
+    names: list[str] = []
+    values: list[tuple[Any, ...]] = []
+    for batch in first_batches(source, aws, rows):
+        names = names or batch.schema.names
+        if batch.schema.names != names:
+            raise NeedsSparkError("not all rows have the same columns")
+        columns = batch.slice(0, rows - len(values)).columns
+        values += zip(*(map(_beginning, column.to_pylist()) for column in columns), strict=True)
+    return _sampled(names, values)
+
+
+def _beginning(value: Any) -> Any:
+    return value[:MOST_SAMPLED] if isinstance(value, (str, bytes)) else value
 
 
 def _by_arrow(source: SourceConfig, rows: int) -> SourceSample:

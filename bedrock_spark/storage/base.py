@@ -7,15 +7,15 @@ be pickled and sent to executors.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from bedrock_spark.errors import ObjectChangedError, StorageError
 
 
-@dataclass(frozen=True)
-class StoredObject:
+class StoredObject(msgspec.Struct, frozen=True, gc=False):
     """An object as a listing shows it. `version` changes if the content changes."""
 
     key: str

@@ -174,7 +174,8 @@ class LocalStorage:
             if is_first:
                 subfolders[:] = [n for n in subfolders if f"{above}{n}/".startswith(prefix)]
                 is_first = False
-            yield from (f"{folder.rstrip('/')}/{name}" for name in names)
+            subfolders.sort()
+            yield from (f"{folder.rstrip('/')}/{name}" for name in sorted(names))
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:

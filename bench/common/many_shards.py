@@ -29,7 +29,7 @@ from bedrock_spark.schema import ROW_RECORD_ID
 from bedrock_spark.storage import LocalStorage, StoredObject
 from tests.models import CLAUDE
 
-RECORDS = 20
+RECORDS, MAX_TOKENS = 20, 40
 PREPARE_ID = "0a1b2c3d4e5f"
 RUN_ID = "bench-abcdefgh"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/"
@@ -79,7 +79,7 @@ def _config(folder: Path) -> Config:
         {
             "run_uri": str(folder),
             "model": {"id": CLAUDE},
-            "request": {"prompt": "{{ body }}", "max_tokens": 40},
+            "request": {"prompt": "{{ body }}", "max_tokens": MAX_TOKENS},
             "shards": {"max_records": RECORDS, "min_records": RECORDS},
             "batch": {"role_arn": "arn:aws:iam::123456789012:role/bench", "region": "us-east-1"},
             "results": {"model_output": "drop"},

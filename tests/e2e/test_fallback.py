@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_emulator import LocalBedrock
+from bedrock_spark.cli import main
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import BudgetError, ProvisionedModelError, RunHeldError
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report.values import Report, all_outcomes
 from bedrock_spark.run_folder.lease import Lease
 from tests.e2e.conftest import BUCKET, provision
+from tests.models import SONNET
 from tests.spark_sessions import CLAUDE, CLAUDE_MODEL, make_config
 
 Start = Callable[..., LocalBedrock]
 URI = f"s3://{BUCKET}/runs/fallback"
 # No shard is large enough for a batch job: the fallback asks all records.
 SMALL = {"min_records": 1_000, "max_records": 2_000}
+# The user's own prices of the fallback, by its model.
+DOLLARS: dict[str, dict[str, dict[str, float]]] = {
+    CLAUDE: {"fallback": {"input": 1, "output": 5}},
+    SONNET: {"fallback": {"input": 3, "output": 15}},
+}
 
 
 def rows_of(spark: SparkSession, count: int) -> DataFrame:
@@ -51,26 +60,69 @@ def test_unanswered_records_are_asked_until_none_is_left(
 def test_after_the_last_round_unanswered_rows_are_dead_letters(
     spark: SparkSession, bedrock: Start
 ) -> None:
-    """A dead letter has the last error. A later run answers the rows, and deletes the file."""
-    local = bedrock({"operations": {"InvokeModel": {"error_rate": 1}}})
+    """A dead letter has the last error. A later run answers the rows, and deletes the file.
+
+    It asks another model. Each answer costs what its own model costs.
+    """
+    local = bedrock({"operations": {"InvokeModel": {"error_first": 20 + 12}}})
     two_rounds = {"attempts": 1, "rounds": 2}
-    report = open_pipeline(local, fallback=two_rounds).run_all(spark, rows_of(spark, 20))
+    dear = {"batch": {"lint": "ignore"}}  # prices that no model has
+    first = {"fallback": two_rounds, "prices": DOLLARS[CLAUDE], **dear}
+    report = open_pipeline(local, **first).run_all(spark, rows_of(spark, 20))
     assert local.requests()["InvokeModel"] == 2 * 20
-    assert report.outcomes == all_outcomes({"error": 20})
+    assert report.outcomes == all_outcomes({"ok": 8, "error": 12})
     (finding,) = report.findings
-    assert (finding["kind"], finding["count"]) == ("fallback_ended", 20)
+    assert (finding["kind"], finding["count"]) == ("fallback_ended", 12)
     assert finding["detail"] == "fallback.rounds: 2 are used up"
-    pipeline = open_pipeline(local, fallback=two_rounds)
-    dead_letters = read_dead_letters(pipeline)
-    assert sorted(row["id"] for row in dead_letters) == list(range(20))
+    pipeline = open_pipeline(local, **first)
+    dead_letters = read_rows(pipeline, "deadletters")
+    assert len({row["id"] for row in dead_letters}) == len(dead_letters) == 12
     assert {(row["outcome"], row["error_code"]) for row in dead_letters} == {("error", 500)}
     assert set(dead_letters[0]) == {
         *("id", "body", "record_id", "outcome", "error_code", "error_message"),
         *("served_by", "attempt", "job_arn"),
     }
     local.set_faults({})
-    assert open_pipeline(local).run_all(spark).outcomes["ok"] == 20
+    other = open_pipeline(local, fallback={"model_id": SONNET}, prices=DOLLARS[SONNET], **dear)
+    report = other.run_all(spark)
+    assert report.outcomes["ok"] == 20
     assert pipeline.run.storage.list("deadletters/") == []
+    assert_costs(local, other, report, {CLAUDE: 8, SONNET: 12})
+
+
+def assert_costs(
+    local: LocalBedrock, pipeline: Pipeline, report: Report, answers: dict[str, int]
+) -> None:
+    """Compare every column of the results that has to do with costs, the report, and the bill.
+
+    answers: how many answers each model gave
+    """
+    rows, sums = read_rows(pipeline, "results"), dict[str, float]()
+    for model_id, count in answers.items():
+        own = [row for row in rows if row["model_id"] == model_id]
+        price = DOLLARS[model_id]["fallback"]
+        used = {name: sum(row[f"{name}_tokens"] for row in own) for name in ("input", "output")}
+        dollars = sum(used[name] * price[name] for name in used) / 1_000
+        for row in own:
+            each = row["input_tokens"] * price["input"] + row["output_tokens"] * price["output"]
+            assert row["cost_usd"] == pytest.approx(each / 1_000)
+        assert len(own) == count
+        assert sum(row["cost_usd"] for row in own) == pytest.approx(dollars)
+        (use,) = (each for each in report.fallback_models if each["model_id"] == model_id)
+        assert (use["tier"], use["answers"], use["tokens"]) == ("standard", count, used)
+        assert use["cost_usd"] == pytest.approx(dollars, abs=1e-4)
+        bill = local.usage()["invocations"][model_id]
+        assert {name: bill[f"{name}_tokens"] for name in used} == used
+        assert bill["calls"] == count
+        sums[model_id] = dollars
+    assert len(rows) == sum(answers.values())
+    assert {(row["served_by"], row["run_id"]) for row in rows} == {("fallback", report.run_id)}
+    whole = pytest.approx(sum(sums.values()), abs=1e-4)
+    assert report.cost is not None
+    assert (report.cost["fallback"], report.cost["total"], report.unpriced) == (whole, whole, [])
+    arguments = ["status", URI, "--json", "--endpoint-url", local.endpoint_url]
+    status = json.loads(CliRunner().invoke(main, arguments, catch_exceptions=False).stdout)
+    assert (status["cost"], status["cost_lacks"]) == (report.cost, [])
 
 
 def test_a_run_is_appended_when_the_fallback_has_ended(
@@ -101,7 +153,7 @@ def test_a_run_is_appended_when_the_fallback_has_ended(
     assert local_calls == [20, 20]
 
 
-def read_dead_letters(pipeline: Pipeline) -> list[dict[str, Any]]:
+def read_rows(pipeline: Pipeline, folder: str) -> list[dict[str, Any]]:
     import io
 
     import pyarrow.parquet as pq
@@ -109,7 +161,7 @@ def read_dead_letters(pipeline: Pipeline) -> list[dict[str, Any]]:
     storage = pipeline.run.storage
     return [
         row
-        for stored in storage.list("deadletters/")
+        for stored in storage.list(f"{folder}/")
         for row in pq.read_table(io.BytesIO(storage.read(stored.key))).to_pylist()
     ]
 
@@ -121,7 +173,7 @@ def test_permanent_errors_are_not_asked_again(spark: SparkSession, bedrock: Star
     refused = report.permanent_errors
     assert 0 < refused < 40
     assert local.requests()["InvokeModel"] == 40
-    dead_letters = read_dead_letters(open_pipeline(local))
+    dead_letters = read_rows(open_pipeline(local), "deadletters")
     assert [row["error_code"] for row in dead_letters] == [400] * refused
     assert report.findings == []
 

@@ -221,7 +221,7 @@ class FakeBatchJobs:
 
     def move(self, name: str, status: str, **counts: Any) -> None:
         """Change the status of a job, and its counts. A completed job has answers."""
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         if status == "Completed":
             counts.setdefault("succeeded", counts.get("processed", 1))

@@ -215,7 +215,7 @@ CALLS: list[tuple[Callable[[SmallRun], Callable[[], object]], list[str]]] = [
         commit_prepare,
         [
             "read_if_present run.json",
-            *(f"list {folder}/{PREPARE_ID}/" for folder in ("shards", "rows")),
+            *(f"scan {folder}/{PREPARE_ID}/" for folder in ("shards", "rows")),
             "create manifest.json",
             "read_if_present run.json",
             *(f"list {folder}/" for folder in ("shards", "index", "rows", "rejects", "kept")),

@@ -24,7 +24,9 @@ _KIND = "event"
 RawEvent: TypeAlias = Mapping[str, Any]
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=_KIND):
+class Event(
+    msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field=_KIND
+):
     """The base of all events."""
 
 
@@ -217,6 +219,7 @@ AnyEvent = (
     | SetAside
     | Finding
 )
+_EVENTS = msgspec.json.Decoder(list[AnyEvent])
 _KINDS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind for kind in AnyEvent.__args__
 }
@@ -296,4 +299,16 @@ def read_event(values: RawEvent) -> tuple[Event | None, list[str]]:
     if kind is None:
         return None, [name]
     newer = values.keys() - set(kind.__struct_fields__) - {_KIND}
-    return msgspec.convert(values, kind), [f"{name}.{member}" for member in sorted(newer)]
+    known = {member: value for member, value in values.items() if member not in newer}
+    return msgspec.convert(known, kind), [f"{name}.{member}" for member in sorted(newer)]
+
+
+def decode_events(data: bytes) -> list[AnyEvent] | None:
+    """Return the events of a JSON array; None if it has anything that this version does not write.
+
+    Then `read_event` says what. Raises msgspec.DecodeError if it is no JSON.
+    """
+    try:
+        return _EVENTS.decode(data)
+    except msgspec.ValidationError:
+        return None

@@ -31,6 +31,9 @@ class KnownJobs(Mapping[str, Job]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._jobs)
 
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._jobs)
+
     def __len__(self) -> int:
         return len(self._jobs)
 

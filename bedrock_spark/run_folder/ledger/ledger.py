@@ -15,7 +15,8 @@ jobs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -25,12 +26,26 @@ from bedrock_spark.garbage import garbage_collection_paused
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import snapshots
 from bedrock_spark.run_folder.ledger.events import Event, RawEvent, SetAside, as_json
-from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
+from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode_known, encode
 from bedrock_spark.run_folder.ledger.state import Job, LedgerState
 from bedrock_spark.storage import Storage, calls_at_once
 
 # Other names, such as those that a console or a file manager leaves, are no objects of the ledger.
 _NAME = re.compile(rf"{layout.LEDGER}/\d{{9,}}\.jsonl")
+
+
+# The objects that are read before the first of them is decoded.
+_READ_AT_ONCE = 64
+
+# The events of an object. Those of a newer version are as they were read.
+_Events: TypeAlias = Sequence[Event | RawEvent]
+
+
+def _number_set_aside(event: Event | RawEvent) -> int | None:
+    """Return the number of the object that an event sets aside; None if it is another event."""
+    if isinstance(event, Event):
+        return event.object if isinstance(event, SetAside) else None
+    return event.get("object") if event["event"] == "set_aside" else None
 
 
 class Ledger:
@@ -62,11 +77,13 @@ class Ledger:
             listed = calls.begin(self._list_numbers)
         number, state = snapshot.result()
         newer = self._keys_after(number, listed.result())
-        decoded = [self._decoded(data) for data in self._read(newer)]
         self._torn, self._objects, self._events = [], len(newer), 0
-        for i, (key, events) in enumerate(zip(newer, decoded, strict=True)):
+        decoded = self._decoded(newer)
+        following = next(decoded, None)
+        for key in newer:
+            events, following = following, next(decoded, None)
+            assert events is not None
             if isinstance(events, DamagedObjectError):
-                following = decoded[i + 1] if i + 1 < len(newer) else None
                 self._skip_damaged(key, events, following, state)
             else:
                 self._events += len(events)
@@ -108,33 +125,36 @@ class Ledger:
             f"{layout.LEDGER}/ while the run goes on"
         )
 
-    def _apply(self, key: str, events: list[RawEvent], state: LedgerState) -> None:
+    def _apply(self, key: str, events: _Events, state: LedgerState) -> None:
         try:
             for event in events:
-                state.apply_raw(event)
+                if isinstance(event, Event):
+                    state.apply(event)
+                else:
+                    state.apply_raw(event)
         except msgspec.ValidationError as exc:
             raise RunFolderError(
                 f"{join_uri(self._storage.uri, key)}: an event is not of this version ({exc}); "
                 "carry the run on with the version that wrote it"
             ) from exc
 
-    def _read(self, keys: list[str]) -> list[bytes]:
-        with calls_at_once(self._storage) as calls:
-            reads = [calls.begin(self._storage.read, key) for key in keys]
-        return [read.result() for read in reads]
-
-    @staticmethod
-    def _decoded(data: bytes) -> list[RawEvent] | DamagedObjectError:
-        try:
-            return decode(data)
-        except DamagedObjectError as exc:
-            return exc
+    def _decoded(self, keys: list[str]) -> Iterator[_Events | DamagedObjectError]:
+        """Read objects, many at once; yield the events of each, or why it is damaged."""
+        for place in range(0, len(keys), _READ_AT_ONCE):
+            with calls_at_once(self._storage) as calls:
+                some = keys[place : place + _READ_AT_ONCE]
+                reads = [calls.begin(self._storage.read, key) for key in some]
+            for read in reads:
+                try:
+                    yield decode_known(read.result())
+                except DamagedObjectError as exc:
+                    yield exc
 
     def _skip_damaged(
         self,
         key: str,
         damage: DamagedObjectError,
-        following: list[RawEvent] | DamagedObjectError | None,
+        following: _Events | DamagedObjectError | None,
         state: LedgerState,
     ) -> None:
         """Skip a damaged object if it is the last one, or if the next one records the damage."""
@@ -143,8 +163,8 @@ class Ledger:
             self._torn.append((number, str(damage)))
             state.floors.clear()
             return
-        if isinstance(following, list) and any(
-            e["event"] == "set_aside" and e["object"] == number for e in following
+        if not isinstance(following, DamagedObjectError) and any(
+            number == _number_set_aside(event) for event in following
         ):
             return
         raise RunFolderError(

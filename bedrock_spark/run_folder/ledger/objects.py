@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from bedrock_spark.run_folder.ledger.events import RawEvent
+from bedrock_spark.run_folder.ledger.events import Event, RawEvent, decode_events
 
 _DAMAGED = "its checksum does not fit"
 
@@ -34,14 +34,39 @@ def encode(events: Iterable[RawEvent]) -> bytes:
 
 def decode(data: bytes) -> list[RawEvent]:
     """Return the events of an object. Raises DamagedObjectError if its checksum does not fit."""
+    return _raw(_array(data))
+
+
+def decode_known(data: bytes) -> Sequence[Event | RawEvent]:
+    """Return the events of an object: as structs if this version knows all their members.
+
+    Raises as `decode`.
+    """
+    array = _array(data)
+    try:
+        events = decode_events(array)
+    except msgspec.DecodeError as exc:
+        raise DamagedObjectError(_DAMAGED) from exc
+    return _raw(array) if events is None else events
+
+
+def _array(data: bytes) -> bytes:
+    """Return the events of an object as a JSON array."""
     body, _, end = data.removesuffix(b"\n").rpartition(b"\n")
     body += b"\n"
     try:
         if msgspec.json.decode(end)["sha256"] != hashlib.sha256(body).hexdigest():
             raise DamagedObjectError(_DAMAGED)
-        # One call decodes all lines: the objects are many and small.
-        events: list[RawEvent] = msgspec.json.decode(b"[" + body[:-1].replace(b"\n", b",") + b"]")
     except (msgspec.DecodeError, KeyError, TypeError) as exc:
+        raise DamagedObjectError(_DAMAGED) from exc
+    # One call decodes all lines: the objects are many and small.
+    return b"[" + body[:-1].replace(b"\n", b",") + b"]"
+
+
+def _raw(array: bytes) -> list[RawEvent]:
+    try:
+        events: list[RawEvent] = msgspec.json.decode(array)
+    except msgspec.DecodeError as exc:
         raise DamagedObjectError(_DAMAGED) from exc
     if not all(isinstance(event, dict) and "event" in event for event in events):
         raise DamagedObjectError(_DAMAGED)

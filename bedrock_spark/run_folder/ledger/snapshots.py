@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
-from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.errors import StorageError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import place_of
@@ -90,7 +90,7 @@ def _as_events(state: LedgerState) -> Iterator[RawEvent]:
         "findings": state.findings,
     }
     for job in state.jobs.values():
-        yield {"event": "job", **asdict(job)}
+        yield {"event": "job", **msgspec.to_builtins(job)}
 
 
 def _state(events: list[RawEvent]) -> LedgerState | None:
@@ -117,12 +117,7 @@ def _state(events: list[RawEvent]) -> LedgerState | None:
 
 
 def _job(values: dict[str, Any]) -> Job:
-    values.pop("event")
-    seen, tokens, place = values.pop("seen"), values.pop("tokens"), values.pop("place", None)
-    job = Job(**values)
-    return replace(
-        job,
-        place=place_of(**place) if place else None,
-        seen=SeenJob(**seen) if seen else None,
-        tokens=(tokens[0], tokens[1]) if tokens else None,
-    )
+    del values["event"]
+    place = values.pop("place", None)
+    job = msgspec.convert(values, Job)
+    return structs.replace(job, place=place_of(**place)) if place else job

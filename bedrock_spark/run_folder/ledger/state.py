@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from bedrock_spark.aws.batch_jobs import EXPIRED, FAILED, STOPPED, SeenJob
 from bedrock_spark.run_folder.job_plan import Place, place_of
@@ -41,8 +44,7 @@ from bedrock_spark.run_folder.ledger.streak import Streak
 STOPPED_BY_USER, REFUSED, BREAKER, NO_SLOTS = "stopped", "refused", "breaker", "no_slots"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """One attempt at one shard, as far as the ledger knows.
 
     input_key: the object that it reads, if that is not the whole shard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -113,6 +114,46 @@ class FileRows:
         return rows if is_counted else round(rows * self.files.size / max(1, size))
 
 
+def first_batches(source: SourceConfig, aws: AwsSettings, rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield the first rows of a source, all columns: `rows` rows or some more.
+
+    Raises NeedsSparkError if Arrow may not read them, SourceError, and StorageError.
+    """
+    why = why_spark(source)
+    if why is not None or source.path is None:
+        raise NeedsSparkError(why)
+    with _arrow_errors(source):
+        files = find_files(source.path, aws, None)
+        yield from _first_batches(files, source, rows)
+
+
+def _first_batches(files: SourceFiles, source: SourceConfig, rows: int) -> Iterator[pa.RecordBatch]:
+    if _form(source) == "parquet":
+        opened = (parquet_files.open_parquet(files.open(stored)) for stored in files.chosen)
+        found = (batch for file in opened for batch in parquet_files.first_rows(file, rows))
+    else:
+        found = (b for stored in files.chosen for b in _text_batches(files.open(stored), source))
+    left = rows
+    for batch in found:
+        yield batch
+        left -= batch.num_rows
+        if left <= 0:
+            return
+
+
+@contextmanager
+def _arrow_errors(source: SourceConfig) -> Iterator[None]:
+    """Raise what Arrow says of a file as a SourceError, without a value of a row."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as exc:
+        # Of Parquet only: its messages name columns and places in the file, and no value.
+        raise SourceError(
+            f"source.path = {source.path!r}: cannot be read as {source.format}: "
+            f"{str(exc).splitlines()[0]}"
+        ) from None
+
+
 def read_file_rows(config: Config, aws: AwsSettings, choice: RowChoice) -> FileRows:
     """Return some rows of a config's source, if Arrow reads them as Spark does.
 
@@ -123,16 +164,10 @@ def read_file_rows(config: Config, aws: AwsSettings, choice: RowChoice) -> FileR
     why = why_spark(source, choice.where)
     if why is not None or source.path is None:
         raise NeedsSparkError(why)
-    try:
+    search = KeySearch(choice)
+    with _arrow_errors(source):
         files = find_files(source.path, aws, choice.seed)
-        search = KeySearch(choice)
         batch = _read(files, source, choice, search)
-    except (pa.ArrowException, OSError) as exc:
-        # Of Parquet only: its messages name columns and places in the file, and no value.
-        raise SourceError(
-            f"source.path = {source.path!r}: cannot be read as {source.format}: "
-            f"{str(exc).splitlines()[0]}"
-        ) from None
     search.end()
     if not batch.num_rows:
         conditions = choice.said()
@@ -176,10 +211,12 @@ def _read(
     files: SourceFiles, source: SourceConfig, choice: RowChoice, search: KeySearch
 ) -> pa.RecordBatch:
     """Return the chosen rows as one batch; one without rows if there are none."""
+    if not choice.keys and choice.seed is None:
+        return _one_batch(_first_batches(files, source, choice.rows), choice.rows)
     count = len(choice.keys) or choice.rows
     if _form(source) == "parquet":
         return _one_batch(_parquet_rows(files, source, choice, search), count)
-    if (choice.keys or choice.seed is not None) and files.size > _MOST_TEXT_BYTES:
+    if files.size > _MOST_TEXT_BYTES:
         raise NeedsSparkError(f"the files have {files.size:,} bytes, which are read as a whole")
     if choice.keys and not files.is_whole:
         raise NeedsSparkError(f"the key may be in any of {files.files:,} files")
@@ -187,9 +224,7 @@ def _read(
         batch for stored in files.chosen for batch in _text_batches(files.open(stored), source)
     )
     if choice.keys:
-        batches = (_with_keys(batch, source, search) for batch in batches)
-    if choice.seed is None:
-        return _one_batch(batches, count)
+        return _one_batch((_with_keys(batch, source, search) for batch in batches), count)
     whole = _one_batch(batches, None)
     places = random.Random(choice.seed).sample(
         range(whole.num_rows), min(choice.rows, whole.num_rows)
@@ -209,11 +244,9 @@ def _parquet_rows(
         columns = _names_in_file(source)
         for file in opened:
             yield from parquet_files.rows_with_keys(file, columns, search)
-    elif choice.seed is not None:
-        yield from parquet_files.random_rows([*opened], choice.rows, choice.seed)
     else:
-        for file in opened:
-            yield from parquet_files.first_rows(file, choice.rows)
+        assert choice.seed is not None
+        yield from parquet_files.random_rows([*opened], choice.rows, choice.seed)
 
 
 def _names_in_file(source: SourceConfig) -> tuple[str, ...]:

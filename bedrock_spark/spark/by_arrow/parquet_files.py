@@ -17,6 +17,8 @@ from bedrock_spark.storage.range_file import RangeFile
 
 # Rows at random are taken from as many row groups at most.
 _MOST_GROUPS = 4
+# A thousand photos are too much memory for a laptop.
+_ROWS_AT_ONCE = 100
 _TEXTS_OF_SPARK = ("ENUM", "JSON")
 # Spark writes its own types into a file, and reads them again: an interval is a number to others.
 _SCHEMA_OF_SPARK = b"org.apache.spark.sql.parquet.row.metadata"
@@ -111,7 +113,7 @@ def _is_same(kind: pa.DataType) -> bool:
 
 def first_rows(file: pq.ParquetFile, count: int) -> Iterator[pa.RecordBatch]:
     """Yield the first rows."""
-    for batch in file.iter_batches(batch_size=count, use_threads=False):
+    for batch in file.iter_batches(batch_size=min(count, _ROWS_AT_ONCE), use_threads=False):
         yield from plain(batch.slice(0, count))
         count -= batch.num_rows
         if count <= 0:

@@ -18,7 +18,7 @@ from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config, SourceConfig
-from bedrock_spark.config.row_choice import KeySearch, RowChoice
+from bedrock_spark.config.row_choice import MOST_SAMPLED, KeySearch, RowChoice
 from bedrock_spark.errors import ConfigError, PlanError
 from bedrock_spark.families.request_body import body_template, check_columns
 from bedrock_spark.schema import INTERNAL_PREFIX
@@ -38,8 +38,6 @@ from bedrock_spark.spark.prepare.source import (
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.prepare.table import SourceTable, open_table
 
-# As much of a value says which column is a key, and which one is to be asked about.
-_MAX_SAMPLED = 4_096
 # Of the rows that are searched by key; no column of a source has such a name.
 _ROW, _KEYS = "row", f"{INTERNAL_PREFIX}keys"
 _RENDERED = "line binary, reason string, row_values string"
@@ -196,4 +194,4 @@ def _beginning(field: T.StructField) -> Column:
     column = column_of(field.name)
     if not isinstance(field.dataType, (T.StringType, T.BinaryType)):
         return column
-    return F.substring(column, 1, _MAX_SAMPLED).alias(field.name)
+    return F.substring(column, 1, MOST_SAMPLED).alias(field.name)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -181,7 +182,7 @@ class CountedShards:
         records = int(np.count_nonzero(sizes))
         data, last = flat_bytes(lines), self.shards[-1]
         self._sha256.update(data)
-        self.shards[-1] = replace(
+        self.shards[-1] = msgspec.structs.replace(
             last,
             records=last.records + records,
             bytes=last.bytes + len(data),
@@ -192,7 +193,8 @@ class CountedShards:
     def finish(self) -> None:
         """Note the digest of the last shard. Write nothing."""
         if self.shards:
-            self.shards[-1] = replace(self.shards[-1], sha256=self._sha256.hexdigest())
+            sha256 = self._sha256.hexdigest()
+            self.shards[-1] = msgspec.structs.replace(self.shards[-1], sha256=sha256)
 
     def abort(self) -> None:
         """Forget nothing."""

@@ -9,9 +9,10 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -250,7 +251,7 @@ class Bucket:
             "squares": self._squares,
             "row_bytes": self._row_bytes,
             "row_squares": self._row_squares,
-            "shards": [asdict(s) for s in self.files.shards],
+            "shards": [msgspec.structs.asdict(s) for s in self.files.shards],
         }
 
     def close(self) -> None:

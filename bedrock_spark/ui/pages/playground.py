@@ -10,8 +10,8 @@ from bedrock_spark.aws.clients import region_here
 from bedrock_spark.browse.last_used import LastUsed
 from bedrock_spark.playground.asking import Question
 from bedrock_spark.playground.attached import references_in
-from bedrock_spark.playground.catalogue import CHAT, TABS
 from bedrock_spark.playground.estimate import cost_before
+from bedrock_spark.playground.offered_model import CHAT, TABS
 from bedrock_spark.starter.from_request import config_of_request
 from bedrock_spark.ui.current import argument, require_calls, ui_settings
 from bedrock_spark.ui.play.asked import (

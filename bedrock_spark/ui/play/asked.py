@@ -16,9 +16,9 @@ from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import bare_model_id
 from bedrock_spark.families.turns import ToolCall, Turn
 from bedrock_spark.playground.attached import Files, with_base64, with_references
-from bedrock_spark.playground.catalogue import EMBEDDING, TABS
 from bedrock_spark.playground.conversation import question_body
 from bedrock_spark.playground.json_text import read_json
+from bedrock_spark.playground.offered_model import EMBEDDING, TABS
 from bedrock_spark.playground.options import DEFAULT_MAX_TOKENS
 from bedrock_spark.playground.parameters import option_of, parameters_of
 from bedrock_spark.starter.from_request import TriedRequest

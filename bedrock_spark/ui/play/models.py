@@ -13,18 +13,17 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import bare_model_id, family_by_name
 from bedrock_spark.playground.attached import taken_words
-from bedrock_spark.playground.catalogue import (
+from bedrock_spark.playground.catalogue import Catalogue, catalogue_of
+from bedrock_spark.playground.conversation import chat_model, is_chat
+from bedrock_spark.playground.estimate import price_words
+from bedrock_spark.playground.offered_model import (
     CHAT,
     EMBEDDING,
     IMAGE,
     KINDS,
-    Catalogue,
     OfferedModel,
-    catalogue_of,
     named_model,
 )
-from bedrock_spark.playground.conversation import chat_model, is_chat
-from bedrock_spark.playground.estimate import price_words
 from bedrock_spark.playground.parameters import parameters_of
 from bedrock_spark.playground.prices import CallPrice, list_price
 

@@ -6,6 +6,7 @@ import { showFields, valuesOf } from "./playground_fields.js";
 import { Side } from "./playground_side.js";
 
 const WAIT_MS = 250;
+const TEXT_TABS = new Set(["chat", "text"]);
 const element = (id) => document.getElementById(id);
 const play = element("play");
 const fields = element("fields");
@@ -30,7 +31,24 @@ function linesOf(text) {
 
 const shown = () => sides.filter((side) => side.isShown);
 
+/** Keep the first model in the address, and in the links to the tabs that take the same models. */
+function keepModel() {
+  const { model, id } = sides[0];
+  if (model === null) return;
+  const withModel = (address) => {
+    const changed = new URL(address);
+    changed.searchParams.set("model", id);
+    return changed.href;
+  };
+  history.replaceState(null, "", withModel(location.href));
+  for (const link of document.querySelectorAll(".tabs a")) {
+    const tab = new URL(link.href).searchParams.get("tab");
+    if (TEXT_TABS.has(tab) && TEXT_TABS.has(form.tab)) link.href = withModel(link.href);
+  }
+}
+
 function changedModel() {
+  keepModel();
   showFields(fields, shown());
   files.describe(shown().map((side) => side.model?.files ?? "").filter(Boolean));
   later();

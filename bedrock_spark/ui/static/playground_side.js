@@ -57,7 +57,9 @@ export class Side {
         make("optgroup", { label: group.name }, ...group.models.map((each) => option(each))),
       ),
     );
-    if (before) select.value = before;
+    const written = this.part("id").value.trim();
+    if (before || written) select.value = written || before;
+    if (written && select.value === written) this.part("id").value = "";
     this.#chooseFirst();
   }
 

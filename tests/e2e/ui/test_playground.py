@@ -178,6 +178,11 @@ def test_two_models_side_by_side(browser: Browser, address: str) -> None:
     expect(page.locator("[data-side=a] .turn").last.locator("details").first).to_contain_text(
         "Reasoning"
     )
+    # The other tab and a page that is loaded again have the same model.
+    page.get_by_role("link", name="Text").click()
+    expect(page.locator("[data-side=a] .facts").first).to_contain_text("claude-haiku-4-5")
+    page.reload()
+    expect(page.locator("[data-side=a] .facts").first).to_contain_text("claude-haiku-4-5")
     assert watched.errors == []
     page.context.close()
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
 from bedrock_spark.aws.clients import AwsSettings
@@ -88,6 +89,25 @@ def test_a_job_that_was_allowed_counts_as_active() -> None:
     budget = budget_of(25, shards_of(10, 10, 10))
     assert [allows(budget, i) is None for i in range(3)] == [True, True, False]
     assert allows(budget, 1) is None  # the same job once more
+
+
+def test_to_allow_a_job_walks_over_no_other_jobs() -> None:
+    """Only those that have changed are looked at: a run may have 100,000 of them."""
+
+    class Jobs(KnownJobs):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("walks over all jobs")
+
+    budget, jobs = budget_of(25, shards_of(10, 10, 10)), Jobs()
+    plans = [
+        plan_job("run-abcdefgh", f"shard-{n:05d}-00", "x", CLAUDE, 1, prepare_id="p")
+        for n in range(3)
+    ]
+    assert budget.allows(plans[0], 10, jobs) is None
+    granted = structs.replace(a_job(0), job_name=plans[0].job_name)
+    jobs.put(granted)
+    assert budget.allows(plans[1], 10, jobs) is None
+    assert budget.allows(plans[2], 10, jobs) is not None
 
 
 def test_a_refusal_names_the_costs_and_what_to_do() -> None:
@@ -424,7 +444,7 @@ def test_without_model_units_there_is_no_bound_by_the_hour() -> None:
 def test_images_cost_by_the_piece() -> None:
     """By the manifest, or one per record that was answered, and for records still to ask."""
     expected = Expected(0.0, 0.0, "as given", images_per_record=2)
-    counted = replace(a_job(0, "Completed", processed=10, succeeded=10), images=7)
+    counted = structs.replace(a_job(0, "Completed", processed=10, succeeded=10), images=7)
     uncounted = a_job(1, "Completed", 0, processed=10, succeeded=10)
     tokens_only = a_job(2, "Stopped", 5, processed=9, succeeded=4)
     budget = budget_of(999, shards_of(1, 1, 1, 1), counted, uncounted, tokens_only)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bedrock_spark.aws.batch_jobs import BatchJobs
 from bedrock_spark.aws.clients import AwsSettings
@@ -151,7 +152,7 @@ def test_every_file_of_a_shard_is_copied_before_the_job(
 ) -> None:
     """A copy that was cut short by a kill is completed."""
     fake = two([50] * 4)
-    shards = [replace(shard, files=(10, 20, 30)) for shard in fake.manifest.shards]
+    shards = [structs.replace(shard, files=(10, 20, 30)) for shard in fake.manifest.shards]
     fake.manifest = replace(fake.manifest, shards=tuple(shards))
     for shard in shards:
         for key, size in shard.sizes.items():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bedrock_spark.aws.batch_jobs import BatchJobs, SeenJob
 from bedrock_spark.aws.clients import AwsSettings

@@ -183,7 +183,7 @@ def test_an_error_of_an_earlier_job_may_be_answered_by_a_later_one(tmp_path: Pat
 
 def test_a_job_that_runs_claims_nothing_yet(tmp_path: Path) -> None:
     """Its counts change, and its output is not written yet."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     job = completed_job(1, JOB_FOLDER, succeeded=5)
     assert job.seen is not None

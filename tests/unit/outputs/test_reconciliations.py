@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconci
 from bedrock_spark.outputs.reconciliations import (
     Reconciliations,
     StoredRow,
+    find_reconciliations,
     list_versions,
     read_reconciliations,
     read_table,
@@ -46,9 +48,22 @@ def commit(storage: LocalStorage, unit: str, rows: int) -> StoredRow:
     return StoredRow(version, reconciled.without_ids().to_json())
 
 
-def rows_of(reconciliations: Reconciliations) -> dict[str, int]:
-    assert not any(r.unanswered_ids for r in reconciliations)
-    return {r.unit: r.rows for r in reconciliations}
+class Rows(msgspec.Struct):
+    """A part of a reconciliation."""
+
+    unit: str
+    rows: int = 0
+
+
+def rows_read(storage: LocalStorage) -> dict[str, int]:
+    """Return the rows of each unit; whole reconciliations and parts of them say the same."""
+    whole, parts = read_reconciliations(storage), find_reconciliations(storage, Rows, bool)
+    assert not any(r.unanswered_ids for r in whole)
+    rows = {r.unit: r.rows for r in whole}
+    assert sorted((r.unit, r.rows) for r in parts) == sorted(rows.items())
+    few = find_reconciliations(storage, Rows, lambda part: part.rows < 10)
+    assert {r.unit for r in few} == {unit for unit, count in rows.items() if count < 10}
+    return rows
 
 
 # Of each unit: the object is written, the task's result reaches the driver, the table is written.
@@ -81,20 +96,21 @@ def test_two_drivers_and_kills_at_any_moment_never_hide_an_object(
             row = commit(storage, unit, newest[unit])
             if what == "commit":
                 drivers[driver][unit] = row
-        assert rows_of(read_reconciliations(storage)) == newest
+        assert rows_read(storage) == newest
 
 
 def test_only_the_objects_that_the_table_does_not_cover_are_read(tmp_path: Path) -> None:
     storage = Counted(str(tmp_path))
     write_table(storage, {unit: commit(storage, unit, 3) for unit in UNITS})
-    assert rows_of(read_reconciliations(storage)) == dict.fromkeys(UNITS, 3)
-    assert storage.read_keys == [layout.RECONCILIATIONS_FILE]
+    assert rows_read(storage) == dict.fromkeys(UNITS, 3)
+    assert storage.read_keys == 3 * [layout.RECONCILIATIONS_FILE]
     commit(storage, UNITS[1], 44)
     storage.read_keys.clear()
-    assert rows_of(read_reconciliations(storage))[UNITS[1]] == 44
-    assert storage.read_keys == [layout.RECONCILIATIONS_FILE, layout.reconciliation_key(UNITS[1])]
+    assert rows_read(storage)[UNITS[1]] == 44
+    keys = [layout.RECONCILIATIONS_FILE, layout.reconciliation_key(UNITS[1])]
+    assert storage.read_keys == 3 * keys
     (tmp_path / layout.reconciliation_key(UNITS[2])).unlink()
-    assert set(rows_of(read_reconciliations(storage))) == set(UNITS[:2])
+    assert set(rows_read(storage)) == set(UNITS[:2])
 
 
 @pytest.mark.parametrize(
@@ -106,6 +122,9 @@ def test_only_the_objects_that_the_table_does_not_cover_are_read(tmp_path: Path)
         lambda data: data[: len(data) // 2],
         lambda data: gzip.compress(b'{"format":99}\n{"other":1}\n'),
         lambda data: gzip.compress(b"\n"),
+        lambda data: (
+            gzip.compress(gzip.decompress(data).replace(b'"rows":3', b'"rows":4'))[:-8] + data[-8:]
+        ),
         lambda data: gzip.compress(gzip.decompress(data) + b'{"unit":\n'),
     ],
 )
@@ -116,7 +135,7 @@ def test_a_damaged_table_only_costs_time(tmp_path: Path, damage: object) -> None
     table = tmp_path / layout.RECONCILIATIONS_FILE
     table.write_bytes(damage(table.read_bytes()))  # type: ignore[operator]
     assert read_table(storage) == {}
-    assert rows_of(read_reconciliations(storage)) == dict.fromkeys(UNITS, 3)
+    assert rows_read(storage) == dict.fromkeys(UNITS, 3)
 
 
 def test_a_run_that_was_never_collected_has_none(tmp_path: Path) -> None:
@@ -148,5 +167,7 @@ def test_a_reconciliation_of_another_format_is_a_clear_error(tmp_path: Path, dat
         write_table(storage, table)
         with pytest.raises(RunFolderError, match=r"another version of bedrock_spark.*run collect"):
             list(read_reconciliations(storage))
+        with pytest.raises(RunFolderError, match=r"another version of bedrock_spark.*run collect"):
+            find_reconciliations(storage, Rows, bool)
     with pytest.raises(RunFolderError, match=layout.reconciliation_key(unit)):
         read_reconciled(storage, unit)

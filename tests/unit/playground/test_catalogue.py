@@ -10,13 +10,8 @@ from botocore.exceptions import ClientError, NoCredentialsError
 
 from bedrock_spark.aws.model_lists import Listing, ModelLists, list_models
 from bedrock_spark.families import FAMILIES
-from bedrock_spark.playground.catalogue import (
-    TABS,
-    Catalogue,
-    catalogue_of,
-    named_model,
-    tabs_of,
-)
+from bedrock_spark.playground.catalogue import Catalogue, catalogue_of
+from bedrock_spark.playground.offered_model import TABS, named_model, tabs_of
 from tests.modules import ROOT
 from tests.unit.fakes import ACCOUNT, PROVISIONED
 

@@ -150,7 +150,10 @@ def test_the_cost_is_reported_if_there_are_prices(
     build: Callable[..., Report], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Batch by the tokens of its jobs, the fallback by its answers, the canary by all its tries."""
-    jobs = [replace(job_of(f"shard-{i}", "Completed"), tokens=(1_000_000, 80_000)) for i in (0, 1)]
+    jobs = [
+        structs.replace(job_of(f"shard-{i}", "Completed"), tokens=(1_000_000, 80_000))
+        for i in (0, 1)
+    ]
     use = ModelUse(None, "standard", 7, {"input": 1_000, "output": 100})
     units = [structs.replace(UNITS[0], fallback_models=(use,)), *UNITS[1:]]
     inputs = {"jobs": {j.job_name: j for j in jobs}, "units": units, "tries": (canary_try(),)}
@@ -173,7 +176,8 @@ def test_what_nothing_counted_is_estimated(build: Callable[..., Report]) -> None
     """A stopped job without a manifest costs its processed records, not nothing; units by hours."""
     stopped = job_of("shard-0", "Stopped")
     assert stopped.seen is not None
-    stopped = replace(stopped, seen=replace(stopped.seen, processed=50, succeeded=50))
+    seen = structs.replace(stopped.seen, processed=50, succeeded=50)
+    stopped = structs.replace(stopped, seen=seen)
     prices = {"batch": {"input": 0, "output": 1}, "model_unit_hour": 20}
     report = build(jobs={"a": stopped}, prices=prices, unit_hours=3)
     # 40 tokens an answer, by the request's limit.

@@ -83,7 +83,9 @@ GOOD = {
         (json.dumps({**GOOD, "shards": None}).encode(), "the folder is damaged"),
         (json.dumps({**GOOD, "shards": [{"shard_id": "s"}]}).encode(), "the folder is damaged"),
         (json.dumps({**GOOD, "rejects": [{"new": 1}]}).encode(), "the folder is damaged"),
+        (json.dumps({**GOOD, "source": {"new": 1}}).encode(), "the folder is damaged"),
         (json.dumps({**GOOD, "format": 2}).encode(), "has format 2, not 1"),
+        (json.dumps({**GOOD, "format": 2, "shards": {}}).encode(), "has format 2, not 1"),
     ],
 )
 def test_a_damaged_manifest_is_refused(tmp_path: Path, data: bytes, message: str) -> None:

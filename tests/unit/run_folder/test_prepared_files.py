@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder import layout
@@ -29,10 +32,10 @@ class Counted(LocalStorage):
 
     listings = 0
 
-    def list(self, prefix: str) -> list[StoredObject]:
+    def scan(self, prefix: str) -> Iterator[StoredObject]:
         """List, and count."""
         self.listings += 1
-        return super().list(prefix)
+        return super().scan(prefix)
 
 
 def write_prepared(storage: LocalStorage, prepare_id: str) -> set[str]:
@@ -146,3 +149,59 @@ def test_kept_answers_are_checked_by_their_size(tmp_path: Path) -> None:
         check_written(storage, manifest)
     storage.write(key, b"twelve bytes")
     check_written(storage, manifest)
+
+
+class Listed(LocalStorage):
+    """A folder whose listings show some files, in any order."""
+
+    def __init__(self, sizes: list[tuple[str, int]]) -> None:
+        super().__init__("/nowhere")
+        self.sizes = sizes
+
+    def scan(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield the files that are there."""
+        return (StoredObject(k, size, "v") for k, size in self.sizes if k.startswith(prefix))
+
+
+@st.composite
+def shards_and_files(draw: st.DrawFn) -> tuple[list[Shard], list[tuple[str, int]], set[str]]:
+    """Return shards, the files that are listed, and what is wrong with them."""
+    numbers = draw(st.lists(st.integers(0, 120_000), max_size=6, unique=True))
+    shards, listed, wrong = [], [], set()
+    for number in numbers:
+        sizes = draw(st.just(()) | st.lists(st.integers(1, 9), min_size=2, max_size=3).map(tuple))
+        total = sum(sizes) or 7
+        shard = Shard(layout.shard_id(number, 0), 5, total, "x", prepare_id=OWN, files=sizes)
+        shards.append(shard)
+        for key, size in shard.sizes.items():
+            has = draw(st.sampled_from([size, size, size, size + 1, None]))
+            if has is None:
+                wrong.add(f"{key} (is missing)")
+                continue
+            listed.append((key, has))
+            if has != size:
+                wrong.add(f"{key} (has {has} bytes, not {size})")
+        if draw(st.booleans()):
+            folder = shard.key if sizes else layout.shards_prefix(OWN)
+            other = f"{folder}another-{number}.jsonl"
+            listed.append((other, 1))
+            wrong |= {f"{other} (is not its own)"} if sizes else set()
+    is_sorted = draw(st.booleans())
+    return shards, sorted(listed) if is_sorted else draw(st.permutations(listed)), wrong
+
+
+@given(shards_and_files())
+def test_all_that_is_wrong_is_found_in_any_order_of_the_listing(
+    drawn: tuple[list[Shard], list[tuple[str, int]], set[str]],
+) -> None:
+    """S3 lists by key, S3 Express in no order; shards of 100,000 buckets are not sorted by key."""
+    shards, listed, wrong = drawn
+    message = ""
+    try:
+        check_shard_files(Listed(listed), OWN, shards)
+    except RunFolderError as exc:
+        message = str(exc)
+    named = re.findall(r"shards/[^ ]+ \([^)]*\)", message)
+    assert set(named) <= wrong
+    assert len(named) == min(len(wrong), 5)
+    assert (f": {len(wrong)} files of {len(shards)} shards" in message) == bool(wrong)

@@ -278,6 +278,8 @@ def test_a_record_shows_its_request_every_reply_and_what_counts(
     assert "1,000 in, 500 out" in page
     assert "$0.0040" in page
     assert "2 rows share this record" in page
+    # The first row is open; the others are folded, each named by its first column.
+    assert re.findall(r"<summary>(Row \d+: \w+ \S+)", page) == ["Row 2: ticket_id 0"]
 
 
 def test_a_record_is_found_by_id_and_by_key(

@@ -244,6 +244,10 @@ def test_stages_are_shown_in_their_order(client: FlaskClient, tmp_path: Path) ->
     assert "1 of 2 stages is done" in answer.text
     assert "$1.50 together" in answer.text
     assert answer.text.index("extract</a>") < answer.text.index("not begun")
+    assert "A stage does not begin if one before it ended with an error" in answer.text
+    write_run(tmp_path / "judge", 5, state="done", cost={"total": 1.5}, outcomes={"ok": 5})
+    whole = client.get("/run", query_string={"uri": str(tmp_path)})
+    assert ("2 of 2 stages are done" in whole.text, "does not begin" in whole.text) == (True, False)
 
 
 def test_a_run_that_takes_long_to_read_does_not_keep_its_reader_waiting(

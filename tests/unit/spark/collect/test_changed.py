@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec import structs
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import ResultsConfig
@@ -116,7 +117,7 @@ def change_jobs(run: CollectedRun) -> None:
 def add_place(run: CollectedRun) -> None:
     """The second shard lacks an answer, which may be in the folder of its job's target."""
     for shard in SHARDS:
-        run.jobs[shard] = [replace(job, place=PLACE) for job in run.jobs[shard]]
+        run.jobs[shard] = [structs.replace(job, place=PLACE) for job in run.jobs[shard]]
     run.task = replace(run.task, folders={PLACE: run.storage})
 
 

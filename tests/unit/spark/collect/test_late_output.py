@@ -6,12 +6,12 @@ import io
 import logging
 import pickle
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.aws.clients import AwsSettings

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bedrock_spark.answers.digest import Asking, request_digest
 from bedrock_spark.config import TokenPrices
@@ -65,8 +66,10 @@ def online(record_id: str, tier: str | None = None, **note: Any) -> bytes:
 def job(**changes: Any) -> Job:
     done = completed_job(1, JOB_FOLDER, succeeded=1)
     assert done.seen is not None
-    seen = replace(done.seen, ended_at=float(ENDED))
-    return replace(done, **{"place": Place("us-east-1", "us.home-model"), "seen": seen, **changes})
+    seen = structs.replace(done.seen, ended_at=float(ENDED))
+    return structs.replace(
+        done, **{"place": Place("us-east-1", "us.home-model"), "seen": seen, **changes}
+    )
 
 
 def provenance_of(
