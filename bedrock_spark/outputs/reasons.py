@@ -9,7 +9,7 @@ pattern that is among the most frequent of each shard, and too low by at most th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -66,6 +66,14 @@ def pattern_of(message: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"
 
 
+@dataclass(slots=True)
+class _Counted:
+    """A reason as it was first seen, with more examples, and the number of rows so far."""
+
+    first: Reason
+    count: int
+
+
 @dataclass
 class ReasonCounts:
     """Counts rows by reason.
@@ -74,7 +82,7 @@ class ReasonCounts:
     """
 
     others: int = 0
-    _reasons: dict[tuple[str, int | None, str], Reason] = field(default_factory=dict)
+    _reasons: dict[tuple[str, int | None, str], _Counted] = field(default_factory=dict)
 
     def add(
         self,
@@ -97,22 +105,27 @@ class ReasonCounts:
         key = (reason.outcome, reason.code, reason.message)
         known = self._reasons.get(key)
         if known is None:
-            self._reasons[key] = reason
+            self._reasons[key] = _Counted(reason, reason.count)
         else:
-            more = known.more_examples
-            if with_examples and reason.example not in (None, *known.examples):
-                more = (*more, str(reason.example))[: MOST_EXAMPLES - 1]
-            self._reasons[key] = replace(
-                known, count=known.count + reason.count, more_examples=more
-            )
+            known.count += reason.count
+            first, more = known.first.example, known.first.more_examples
+            if (
+                with_examples
+                and reason.example not in (None, first, *more)
+                and len(more) < MOST_EXAMPLES - 1
+            ):
+                known.first = replace(known.first, more_examples=(*more, str(reason.example)))
         if len(self._reasons) > 2 * _MOST_HELD:
-            kept, others = _most(self._reasons.values(), _MOST_HELD)
-            self._reasons = {(r.outcome, r.code, r.message): r for r in kept}
+            kept, others = _most(self._all(), _MOST_HELD)
+            self._reasons = {(r.outcome, r.code, r.message): _Counted(r, r.count) for r in kept}
             self.others += others
+
+    def _all(self) -> Iterator[Reason]:
+        return (replace(each.first, count=each.count) for each in self._reasons.values())
 
     def most_common(self, most: int = MOST_REASONS) -> tuple[list[Reason], int]:
         """Return the most frequent reasons, and how many rows have another one."""
-        kept, others = _most(self._reasons.values(), most)
+        kept, others = _most(self._all(), most)
         return kept, self.others + others
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,7 +108,7 @@ def build_report(
 
 def write_report(run: Run, report: Report) -> None:
     """Write report.json into the run folder."""
-    data = json.dumps(report.as_json(), indent=2, ensure_ascii=False).encode() + b"\n"
+    data = msgspec.json.format(msgspec.json.encode(report.as_json()), indent=2) + b"\n"
     run.storage.write(layout.REPORT_FILE, data)
 
 

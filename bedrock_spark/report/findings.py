@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -66,18 +65,30 @@ def shard_mismatches(
 
     counted: each unit that was reconciled, with the number of its rows that have an outcome
     """
-    expected = {s.shard_id: s.rows for s in manifest.shards}
-    expected |= {r.unit: r.rows for r in manifest.rejects}
-    expected |= {k.unit: k.rows for k in manifest.kept}
-    times = Counter(name for name, _ in counted)
-    actual: Counter[str] = Counter()
+    left = _rows_by_unit(manifest)
+    # The rows of each unit that does not fit, or was there before: mostly none.
+    others: dict[str, list[int]] = {}
     for name, rows in counted:
-        actual[name] += rows
-    return [
-        _finding(UNACCOUNTED, detail, name, count)
-        for name in sorted(expected.keys() | actual.keys())
-        for detail, count in _mismatch(expected.get(name), actual[name], times[name])
-    ]
+        if left.get(name) == rows:
+            del left[name]
+        else:
+            others.setdefault(name, []).append(rows)
+    if not left and not others:
+        return []
+    expected, findings = _rows_by_unit(manifest), []
+    for name in sorted(left.keys() | others.keys()):
+        has_fit = name in expected and name not in left
+        found = [*others.get(name, ()), *([expected[name]] if has_fit else ())]
+        for detail, count in _mismatch(expected.get(name), sum(found), len(found)):
+            findings.append(_finding(UNACCOUNTED, detail, name, count))
+    return findings
+
+
+def _rows_by_unit(manifest: RunManifest) -> dict[str, int]:
+    """Return the rows of every unit of a run, by its name."""
+    rows = {s.shard_id: s.rows for s in manifest.shards}
+    rows |= {r.unit: r.rows for r in manifest.rejects}
+    return rows | {k.unit: k.rows for k in manifest.kept}
 
 
 def _mismatch(expected: int | None, actual: int, times: int) -> list[tuple[str, int]]:

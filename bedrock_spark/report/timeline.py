@@ -11,9 +11,11 @@ from __future__ import annotations
 import datetime as dt
 import heapq
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
+
+import msgspec
 
 from bedrock_spark.aws.batch_jobs import (
     COMPLETED,
@@ -35,8 +37,7 @@ ACTIVE = "active"
 _CLOCK_SECONDS = 3_600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, gc=False):
     """A job in time, in seconds since the epoch: as the service says, unless its clock is another.
 
     status: as the service shows it, or `active`; records: with an answer or an error
@@ -170,25 +171,39 @@ def _bars(spans: Sequence[Span], lanes: Sequence[int], slots: int, bins: Bins) -
         return {"slots_per_row": 1, "bars": [*map(_bar, spans, lanes, [bins.begins] * len(spans))]}
     per_row = -(-slots // ROWS)
     rank = {status: place for place, status in enumerate(_WORST_FIRST)}
-    cells: dict[tuple[int, int], int] = {}
-    begun: dict[tuple[int, int], int] = {}
+    rows = -(-slots // per_row)
+    begun = [[0] * bins.count for _ in range(rows)]
+    # By row, rank and bin: how many more jobs are there than in the bin before.
+    changes = [[[0] * (bins.count + 1) for _ in _WORST_FIRST] for _ in range(rows)]
     for span, lane in zip(spans, lanes, strict=True):
         row, first, last = lane // per_row, bins.index(span.begins), bins.index(span.ends)
-        begun[row, first] = begun.get((row, first), 0) + 1
-        own = rank.get(span.status, rank[ACTIVE])
-        for place in range(first, last + 1):
-            cells[row, place] = min(own, cells.get((row, place), own))
+        begun[row][first] += 1
+        change = changes[row][rank.get(span.status, rank[ACTIVE])]
+        change[first] += 1
+        change[last + 1] -= 1
     bars: list[dict[str, Any]] = []
-    for row, place in sorted(cells):
-        begins, status = place * bins.step, _WORST_FIRST[cells[row, place]]
+    for row, place, worst in _worst(changes):
+        begins, status = place * bins.step, _WORST_FIRST[worst]
         last_bar = bars[-1] if bars else {}
         if (last_bar.get("row"), last_bar.get("ends"), last_bar.get("status")) != (
             *(row, begins, status),
         ):
             bars.append({"row": row, "begins": begins, "ends": 0, "status": status, "jobs": 0})
         bars[-1]["ends"] = begins + bins.step
-        bars[-1]["jobs"] += begun.get((row, place), 0)
+        bars[-1]["jobs"] += begun[row][place]
     return {"slots_per_row": per_row, "bars": bars}
+
+
+def _worst(changes: Sequence[Sequence[Sequence[int]]]) -> Iterator[tuple[int, int, int]]:
+    """Yield each row and bin that has a job, and the worst rank of its jobs.
+
+    changes: by row, rank and bin, how many more jobs there are than in the bin before
+    """
+    for row, by_rank in enumerate(changes):
+        counts = zip(*(accumulate(change[:-1]) for change in by_rank), strict=True)
+        for place, jobs in enumerate(counts):
+            if any(jobs):
+                yield row, place, next(rank for rank, count in enumerate(jobs) if count)
 
 
 def _bar(span: Span, lane: int, begins: float) -> dict[str, Any]:

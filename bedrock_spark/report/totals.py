@@ -73,7 +73,7 @@ def totals_of(
 
     unsettled: shards that have an active batch job or need one; what is missing of them waits
     """
-    sums = {name: Counter[str]() for name in _SUMMED}
+    sums = {name: dict[str, int]() for name in _SUMMED}
     numbers: Counter[str] = Counter()
     reasons = ReasonCounts()
     labels, by_model = LabelCounts(), UseByModel()
@@ -81,7 +81,8 @@ def totals_of(
     counted: list[tuple[str, int]] = []
     for unit in units:
         for name, sum_of in sums.items():
-            sum_of.update(getattr(unit, name))
+            for key, count in getattr(unit, name).items():
+                sum_of[key] = sum_of.get(key, 0) + count
         numbers["unanswered"] += unit.unanswered
         numbers["unfound"] += unit.unfound
         if unit.unit in unsettled:
@@ -93,7 +94,7 @@ def totals_of(
         counted.append((unit.unit, sum(unit.outcomes.values())))
     waiting = numbers[WAITING]
     outcomes = sums["outcomes"]
-    outcomes[MISSING] -= waiting
+    outcomes[MISSING] = outcomes.get(MISSING, 0) - waiting
     outcomes[WAITING] = waiting
     common, others = reasons.most_common()
     return Totals(
@@ -103,7 +104,7 @@ def totals_of(
         unfound=numbers["unfound"],
         reasons=common,
         other_reasons=others,
-        stop_reasons=dict(sums["stop_reasons"].most_common()),
+        stop_reasons=dict(Counter(sums["stop_reasons"]).most_common()),
         tokens=_NO_TOKENS | sums["tokens"],
         fallback_models=by_model.uses(),
         manifest_totals=_NO_TOKENS | {"images": 0} | sums["manifest_tokens"],
@@ -112,7 +113,7 @@ def totals_of(
         labels=labels.as_json(),
         latency=as_bins(sums["latency"]),
         asked=asked_by_minute(sums["fallback_minutes"]),
-        kept_tokens=dict(sums["kept_tokens"]),
+        kept_tokens=sums["kept_tokens"],
     )
 
 
