@@ -13,7 +13,7 @@ from operator import add, sub
 from bedrock_spark.costs.fallback_paid import FallbackPaid, fallback_paid
 from bedrock_spark.costs.paid import Paid, canary_paid, job_paid, paid_for, place_of
 from bedrock_spark.costs.spent import spent
-from bedrock_spark.costs.tokens import by_field
+from bedrock_spark.costs.tokens import Tokens, by_field
 from bedrock_spark.costs.used import (
     Estimate,
     counted_use,
