@@ -286,10 +286,7 @@ class KeptAnswers:
         return self._ends[opened, group] < self._last
 
     def _read(self, opened: int, group: int, columns: tuple[str, ...]) -> pa.Table:
-        """Return columns of a row group. The last ones that were read stay in memory.
-
-        But of a row group that is over, the answers do not: they are most of it.
-        """
+        """Return columns of a row group. The last ones stay in memory, unless they are over."""
         if opened == len(self._opened):
             assert self._streamed is not None
             return self._streamed.select(list(columns))
@@ -297,7 +294,7 @@ class KeptAnswers:
         table = self._cache.get(key)
         if table is None:
             table = self._opened[opened].read(group, columns)
-            if columns != _WIDE or not self._is_over(opened, group):
+            if not self._is_over(opened, group):
                 self._cache.add(key, table, table.nbytes)
         return table
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+from decimal import Decimal
 from typing import Any
 
 
@@ -18,3 +20,12 @@ def text_of(value: object) -> str:
         return base64.b64encode(value).decode()
     isoformat = getattr(value, "isoformat", None)
     return str(isoformat()) if isoformat is not None else str(value)
+
+
+def as_text(value: Any) -> str:
+    """Return a value as a person reads it: a text as it is, a float without an exponent."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{Decimal(str(value)):f}"  # never 8e-06
+    return as_json(value).strip('"')

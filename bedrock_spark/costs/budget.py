@@ -239,7 +239,8 @@ class Budget:
 
     def _granted_to_others(self, jobs: Mapping[str, Job], but: str) -> Decimal:
         """Return the expected cost of jobs that were allowed and are not in `jobs` yet."""
-        for name in self._granted.keys() & jobs.keys():
+        # `keys() & keys()` would walk over all jobs of the run, for every job that is asked for.
+        for name in [name for name in self._granted if name in jobs]:
             del self._granted[name]
         return sum((c for name, c in self._granted.items() if name != but), Decimal())
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from operator import add, sub
 
 from bedrock_spark.costs.fallback_paid import FallbackPaid, fallback_paid
-from bedrock_spark.costs.paid import Paid, canary_paid, job_paid
+from bedrock_spark.costs.paid import Paid, canary_paid, job_paid, paid_for, place_of
 from bedrock_spark.costs.spent import spent
 from bedrock_spark.costs.tokens import Tokens, by_field
 from bedrock_spark.costs.used import (
@@ -43,7 +43,7 @@ class JobSums:
     """
 
     paid: Paid = field(default_factory=Paid)
-    counted: Tokens = field(default_factory=Tokens)
+    counted: Paid = field(default_factory=Paid)
     answered: int = 0
     line_bytes: int = 0
     ended: int = 0
@@ -68,7 +68,9 @@ def sums_of_job(job: Job, estimate: Estimate, prices: RunPrices, shard: Shard | 
         # Records with raised limits say nothing about the others.
         return JobSums(paid, ended=ended, errors=errors)
     line_bytes = round(shard.bytes * seen.succeeded / max(1, shard.records))
-    return JobSums(paid, counted, seen.succeeded, line_bytes, ended, errors)
+    tokens = Tokens(counted.input, counted.output)  # images are as many as were asked for
+    of_answers = paid_for(tokens, prices.of_batch(place_of(job)))
+    return JobSums(paid, of_answers, seen.succeeded, line_bytes, ended, errors)
 
 
 class Meter:

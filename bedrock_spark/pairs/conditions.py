@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.pairs.comparisons import TEXT, compare, is_in, kind_of
+from bedrock_spark.pairs.compared_column import TEXT, kind_of
+from bedrock_spark.pairs.comparisons import compare, is_in
 from bedrock_spark.pairs.written_values import Written
 
 # Functions of one text.

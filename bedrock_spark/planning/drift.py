@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from bedrock_spark.config import Config
@@ -130,13 +131,18 @@ def warning_of_drift(run: Run, meter: Meter, observe: Observer) -> Observer:
 def _cost(
     config: Config, prices: RunPrices, sums: JobSums, canary: Canary | None
 ) -> Iterator[Drift]:
-    if prices.batch is None or sums.answered < LEAST_RECORDS:
+    if prices.batch is None or sums.counted.unpriced or sums.answered < LEAST_RECORDS:
         return
     i = input_tokens(sums.answered, sums.line_bytes, None, canary)
     o = output_tokens(sums.answered, config.request, canary, None)
-    least = Tokens(i.low, o.low).cost(prices.batch)
-    most = None if i.high is None or o.high is None else Tokens(i.high, o.high).cost(prices.batch)
-    real = Tokens(sums.counted.input, sums.counted.output).cost(prices.batch)
+    used, real = sums.counted.tokens, sums.counted.dollars
+    # Each job was paid at the price of its own target, and so would be what was planned for it.
+    at_highest = Tokens(used.input, used.output).cost(prices.batch)
+    share = real / at_highest if at_highest else Decimal(1)
+    least = Tokens(i.low, o.low).cost(prices.batch) * share
+    most = None
+    if i.high is not None and o.high is not None:
+        most = Tokens(i.high, o.high).cost(prices.batch) * share
     is_less, is_more = real < least, most is not None and real > most
     if not is_less and not is_more:
         return
@@ -149,8 +155,8 @@ def _cost(
     yield Drift(
         DRIFT_COST,
         f"{sums.answered:,} answers of batch jobs have cost {dollars(real)}; {planned} ({how}). "
-        f"An answer took {sums.counted.input / sums.answered:,.0f} input and "
-        f"{sums.counted.output / sums.answered:,.0f} output tokens",
+        f"An answer took {used.input / sums.answered:,.0f} input and "
+        f"{used.output / sums.answered:,.0f} output tokens",
         sums.answered,
     )
 

@@ -125,17 +125,35 @@ def read_draft(name: str) -> Draft:
 
     Raises ConfigError, also for a config that is not valid: its rows cannot be read.
     """
-    file = split_reference(as_s3(name))[0]
+    text = _text_of(split_reference(as_s3(name))[0])
+    draft = Draft(name, text, text)
+    draft.checked()
+    return draft
+
+
+def stage_names(name: str) -> tuple[str, ...]:
+    """Return the stages of a config; () if it has none, or if `name` names one of them.
+
+    Raises ConfigError for a file that cannot be read.
+    """
+    file, stage = split_reference(as_s3(name))
+    if stage is not None:
+        return ()
+    value = read_document(_text_of(file)).value
+    listed = value.get(STAGES) if isinstance(value, Mapping) else None
+    stages = listed if isinstance(listed, list) else []
+    names = (each.get("name") for each in stages if isinstance(each, Mapping))
+    return tuple(each for each in names if isinstance(each, str))
+
+
+def _text_of(file: str) -> str:
     try:
-        text = read_file(file).decode()
+        return read_file(file).decode()
     except OSError as exc:
         raise ConfigError(f"{file}: cannot be read: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:
         text = f"{file}: is not UTF-8 (byte {exc.start}); save it in this encoding"
         raise ConfigError(text) from exc
-    draft = Draft(name, text, text)
-    draft.checked()
-    return draft
 
 
 def _request_of(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bedrock_spark.browse.plain_json import as_json
+from bedrock_spark.browse.plain_json import as_text
 from bedrock_spark.browse.record import ShownRecord
 from bedrock_spark.browse.replies import Reply
 from bedrock_spark.clock import iso_time
@@ -118,7 +118,7 @@ def _images(reply: Reply) -> tuple[str, ...]:
 def pairs_of(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Return values as text; those that are null are left out."""
     return tuple(
-        (name, value if isinstance(value, str) else as_json(shortened(value)).strip('"'))
+        (name, value if isinstance(value, str) else as_text(shortened(value)))
         for name, value in values.items()
         if value is not None
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from bedrock_spark.browse.opened_runs import OpenedRun
-from bedrock_spark.browse.plain_json import as_json
+from bedrock_spark.browse.plain_json import as_text
 from bedrock_spark.browse.row_filter import RowFilter, searched_columns
 from bedrock_spark.browse.row_pages import FoundRow, RowPage
 from bedrock_spark.browse.row_query import RowQuery
@@ -76,9 +75,7 @@ def cell(value: Any, most: int = _CELL) -> str:
     """Return a value on one line, cut if it is long."""
     if value is None:
         return ""
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{Decimal(str(value)):f}"  # never 8e-06
-    text = value if isinstance(value, str) else as_json(value).strip('"')
+    text = as_text(value)
     line = " ".join(text[: 4 * most].split())
     is_cut = len(line) > most or len(text) > 4 * most
     return f"{line[: most - 1]}…" if is_cut else line

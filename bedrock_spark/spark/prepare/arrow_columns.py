@@ -156,6 +156,9 @@ def offsets_of(array: pa.Array) -> npt.NDArray[Any]:
 
 def is_utf8(texts: pa.Array) -> bool:
     """Tell whether all texts are valid UTF-8: in the JVM, a text may hold any bytes."""
+    signed = np.frombuffer(flat_bytes(texts), np.int8)
+    if not len(signed) or signed.min() >= 0:
+        return True  # ASCII, which is found out in a tenth of the time
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:

@@ -20,7 +20,12 @@ from bedrock_spark.families.request_body import body_template
 from bedrock_spark.shards.record_ids import body_hash
 from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED, TIE
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
-from bedrock_spark.spark.prepare.render import ANY_ID, body_of, render_lines
+from bedrock_spark.spark.prepare.render import (
+    ANY_ID,
+    body_of,
+    render_lines,
+    slices_in_cache,
+)
 from bedrock_spark.spark.worker_process import exempt_modules_from_gc
 from bedrock_spark.templates.body_template import BodyTemplate, RowRejected
 
@@ -66,8 +71,8 @@ class HashBodies:
         exempt_modules_from_gc()
         with open_objects(self.aws) as objects:
             template = body_template(self.config, objects.fetch)
-            slices = (s for batch in batches for s in with_media(batch, template, objects))
-            yield from self._with_hashes(slices, template)
+            fetched = (s for batch in batches for s in with_media(batch, template, objects))
+            yield from self._with_hashes(fetched, template)
 
     def _with_hashes(
         self, batches: Iterator[pa.RecordBatch], template: BodyTemplate
@@ -77,7 +82,12 @@ class HashBodies:
             keys = batch.column(KEY).to_pylist()
             repeated = self._repeated_keys(keys, last_key)
             last_key = keys[-1] if keys else last_key
-            hashes, digests = self._hash_bodies(batch, template)
+            hashes: list[int] = []
+            digests: list[str | None] = []
+            for cached in slices_in_cache(batch):
+                own_hashes, own_digests = self._hash_bodies(cached, template)
+                hashes += own_hashes
+                digests += own_digests
             replaced = {
                 HASH: pa.array(hashes, pa.int64()),
                 KEY: pa.array(digests, pa.string()),

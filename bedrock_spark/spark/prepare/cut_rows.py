@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bedrock_spark.shards.plan import SourceSize
-from bedrock_spark.spark.prepare.looked import Looked
+from bedrock_spark.spark.prepare.looked import Looked, buckets_of_all
 from bedrock_spark.spark.prepare.lookup import Lookup
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning
-from bedrock_spark.spark.prepare.task import Summaries
+from bedrock_spark.spark.prepare.task import Summaries, bounds_of
 from bedrock_spark.spark.tasks import TaskProgress
 
 # How often the tasks of a lookup may cut rows, of which the first time is by an estimate.
@@ -37,7 +37,7 @@ def cut_rows(
     check: is called with the summaries before others replace them, and may raise an error
     keeps_rows: whether the block needs all rows that are asked: so no lookup cuts them
     """
-    buckets = 0 if keeps_rows else repartitioning.planned_buckets(size, Looked(size))
+    buckets = 0 if keeps_rows else buckets_of_all(size, bounds_of(repartitioning.config))
     for trials_left in range(_MOST_TRIALS, -1, -1):
         cutter = repartitioning.task(buckets, True) if buckets else None
         with lookup.looked_up(size, progress, cutter) as looked:

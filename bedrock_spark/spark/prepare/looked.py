@@ -7,14 +7,15 @@ not to be seen in the shards: a bucket is a range of hashes in any case, and its
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from pyspark.sql import DataFrame
 
 from bedrock_spark.answers.lookup import NEW
 from bedrock_spark.run_folder.manifest import KeptRows
-from bedrock_spark.shards.plan import SourceSize
+from bedrock_spark.shards.plan import Bounds, SourceSize, plan_buckets
 from bedrock_spark.spark.prepare.lookup_task import NEARLY_ALL
 from bedrock_spark.spark.prepare.task import Summaries
 
@@ -71,11 +72,12 @@ class Looked:
         """Tell whether buckets are planned for all rows."""
         return self.asked_rows >= NEARLY_ALL * (self.asked_rows + self.kept_rows)
 
-    def planned(self, asked: SourceSize) -> SourceSize:
-        """Return the size that buckets are planned for, given that of the rows that are asked."""
-        if not self.asks_nearly_all:
-            return asked
-        return _scaled(asked, self.asked_rows + self.kept_rows, self.asked_rows)
+    def planned_buckets(self, asked: SourceSize, bounds: Bounds) -> int:
+        """Return the number of buckets. asked: the size of the records that are asked"""
+        if self.rows is None or not self.asks_nearly_all:
+            return plan_buckets(asked, bounds)
+        rows = self.asked_rows + self.kept_rows
+        return buckets_of_all(_scaled(asked, rows, self.asked_rows), bounds)
 
     def why_asked(self, asked: int) -> dict[str, int]:
         """Return the rows that are asked by why no kept answer was used; none without a lookup.
@@ -87,6 +89,15 @@ class Looked:
         others = {reason: rows for reason, rows in self.why.items() if reason != NEW}
         new = max(0, asked - sum(others.values()))
         return others | ({NEW: new} if new else {})
+
+
+def buckets_of_all(size: SourceSize, bounds: Bounds) -> int:
+    """Return the number of buckets for all rows, such that nearly all of them are enough, too.
+
+    A bucket of nearly all its rows also has as many records as a batch job must have.
+    """
+    least = math.ceil(bounds.min_records / NEARLY_ALL)
+    return plan_buckets(size, replace(bounds, min_records=min(least, bounds.max_records)))
 
 
 def _scaled(size: SourceSize, rows: int, of_rows: int) -> SourceSize:

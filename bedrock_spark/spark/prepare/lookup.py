@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 # A part has about this many rows, bytes of rows, and bytes of kept answers.
 _PART_ROWS, _PART_BYTES, _PART_STORE_BYTES = 200_000, 64_000_000, 128_000_000
 _MOST_PARTS = 4_096
+# A bucket may be a part if it has at most this many times as much: parts are the parallelism of a
+# lookup, also of one that leaves nothing to be asked.
+_LARGEST_BUCKET = 4
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Lookup:
 
         size: of all rows
         cutter: the work on buckets: a range of hashes of which nearly all rows are asked is cut at
-            once. Without effect if the store needs more ranges than there are buckets
+            once. Without effect if buckets are too large for a lookup, or too few for the store
         Runs one Spark action that reads the source, unless the config or an empty store leaves
         nothing to look up. Raises AnswerStoreError if the store is damaged.
         """
@@ -86,11 +89,13 @@ class Lookup:
             yield Looked(size, is_read=answers is not None and answers.is_read)
             return
         rules = rules_of(self.config, self.now)
-        parts = parts_of_store(files)
-        if cutter is not None and parts <= cutter.buckets:
-            parts = cutter.buckets
-        else:
-            cutter, parts = None, min(_MOST_PARTS, max(parts, parts_of_rows(size)))
+        of_store, of_rows = parts_of_store(files), parts_of_rows(size)
+        parts = min(_MOST_PARTS, max(of_store, of_rows))
+        if cutter is not None:
+            if of_store <= cutter.buckets and of_rows <= cutter.buckets * _LARGEST_BUCKET:
+                parts = cutter.buckets
+            else:
+                cutter = None
         opened, streamed = split_files(files, parts)
         colliding: frozenset[int] = frozenset()
         while True:

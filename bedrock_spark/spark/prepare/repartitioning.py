@@ -12,7 +12,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template
-from bedrock_spark.shards.plan import SourceSize, plan_buckets
+from bedrock_spark.shards.plan import SourceSize
 from bedrock_spark.spark.at_once import actions_at_once
 from bedrock_spark.spark.prepare.looked import Looked
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
@@ -70,10 +70,6 @@ class Repartitioning:
             checked.result()
         return size
 
-    def planned_buckets(self, size: SourceSize, looked: Looked) -> int:
-        """Return the number of buckets for rows that are asked. size: of their records"""
-        return plan_buckets(looked.planned(size), bounds_of(self.config))
-
     def write_buckets(
         self,
         looked: Looked,
@@ -90,10 +86,10 @@ class Repartitioning:
         check: is called with the summaries of each round, and may raise an error
         begin: is called before the first file is written, and may raise an error
         """
-        size = looked.size
+        size, bounds = looked.size, bounds_of(self.config)
         if not size.records and not looked.cut:
             return [], 0
-        buckets = looked.buckets if looked.cut else self.planned_buckets(size, looked)
+        buckets = looked.buckets if looked.cut else looked.planned_buckets(size, bounds)
         shuffles = shuffles_of(self.columns, self.config) if looked.rows is None else 1
         has_repeats = False
         for _ in range(_MAX_ROUNDS):
@@ -113,7 +109,7 @@ class Repartitioning:
             summaries.sort(key=lambda bucket: int(bucket["bucket"]))
             check(summaries)
             size = _size_of(summaries)
-            exact_buckets = self.planned_buckets(size, looked)
+            exact_buckets = looked.planned_buckets(size, bounds)
             if exact_buckets == buckets or looked.cut:
                 return summaries, exact_buckets
             buckets = exact_buckets

@@ -39,7 +39,7 @@ from bedrock_spark.spark.prepare.escape import LINES
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.nullable import with_nullable_fields
 from bedrock_spark.spark.prepare.prefetch import Prefetch
-from bedrock_spark.spark.prepare.render import render_lines
+from bedrock_spark.spark.prepare.render import render_lines, slices_in_cache
 from bedrock_spark.spark.prepare.shard_files import (
     BucketFiles,
     RejectsFile,
@@ -52,21 +52,12 @@ from bedrock_spark.spark.worker_process import exempt_modules_from_gc
 from bedrock_spark.storage import Storage
 from bedrock_spark.templates.body_template import RowRejected
 
-# Batches are rendered in slices of about 1 MB, which stay in the processor's cache. Whole batches
-# take a quarter longer (docs/performance.md).
-_SLICE_BYTES = 1_000_000
 _ID_BYTES = LENGTH + OFFSET_BYTES
 _MAX_REASONS = 10
 _REPEATS = "repeats the key of another row"
 
 # One summary per bucket: see `Bucket.finish`.
 Summaries = list[dict[str, Any]]
-
-
-def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    rows = max(1, batch.num_rows * _SLICE_BYTES // max(1, batch.nbytes))
-    for start in range(0, batch.num_rows, rows):
-        yield batch.slice(start, rows)
 
 
 def _sum_of_squares(sizes: npt.NDArray[np.int64]) -> int:
@@ -201,7 +192,7 @@ class Bucket:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Render a batch; write the pieces that the cutter does not hold back."""
-        for cached in _slices(batch):
+        for cached in slices_in_cache(batch):
             for with_objects in with_media(cached, self._template, self._objects):
                 self._add_slice(with_objects)
 

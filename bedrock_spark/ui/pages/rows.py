@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
@@ -24,7 +24,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from bedrock_spark.config.row_choice import RowChoice, keys_of_lines
 from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.preview.bench import Bench
-from bedrock_spark.preview.draft import Fields
+from bedrock_spark.preview.draft import Fields, stage_names
 from bedrock_spark.preview.options import MAX_COST
 from bedrock_spark.preview.values import AnsweredRow, Estimate
 from bedrock_spark.preview.view import View
@@ -54,8 +54,13 @@ def show() -> str | AnyResponse:
         is_own = place is not None and place.kind is Kind.CONFIG
         if place is not None and is_own and "other" not in request.args:
             return redirect(url_for("rows.show", config=place.name))
-        return render_template("rows.html", config="", bench=None, opened=benches().opened())
-    bench = benches().of(name)
+        return _without_rows()
+    try:
+        bench = benches().of(name)
+    except ConfigError:
+        if stages := stage_names(name):
+            return _without_rows(name, stages)
+        raise
     if "rows" in request.args:
         choice = _choice(bench)
         if choice != bench.edits.choice:
@@ -70,6 +75,13 @@ def show() -> str | AnyResponse:
         is_there=is_there,
         **({"view": None} if view is None else _table(bench, view)),
     )
+
+
+def _without_rows(name: str = "", stages: Sequence[str] = ()) -> str:
+    """Return the page that asks for a config, or for one of its stages."""
+    opened = benches().opened()
+    references = [f"{name}#{stage}" for stage in stages]
+    return render_template("rows.html", config=name, bench=None, stages=references, opened=opened)
 
 
 def _table(bench: Bench, view: View) -> dict[str, Any]:

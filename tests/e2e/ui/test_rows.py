@@ -305,6 +305,23 @@ def test_a_config_that_is_not_valid_is_not_opened(local: LocalBedrock, tmp_path:
     assert (reply.status_code, "request" in reply.text) == (400, True)
 
 
+def test_a_config_with_stages_asks_for_one(local: LocalBedrock, tmp_path: Path) -> None:
+    """Each stage has a link, and one that is named has its rows."""
+    path = Path(write_config(tmp_path, local))
+    text = path.read_text().replace("model: {id: amazon.nova-lite-v1:0}\n", "")
+    stages = "stages: [{name: sort, model: amazon.nova-lite-v1:0}]\n"
+    path.write_text(text + stages)
+    page = Rows(str(path))
+    asked = page.client.get("/rows", query_string={"config": str(path)})
+    assert asked.status_code == 200
+    assert f"{path}#sort</a>" in asked.text
+    page.config = f"{path}#sort"
+    assert "Ask 20 rows" in page.text()
+    path.write_text(text.replace("run_uri", "run_url") + stages)
+    wrong = page.client.get("/rows", query_string={"config": f"{path}#other"})
+    assert wrong.status_code == 400
+
+
 def test_the_start_page_of_a_config_are_its_rows(local: LocalBedrock, tmp_path: Path) -> None:
     page = Rows(write_config(tmp_path, local))
     start = page.client.get("/", follow_redirects=True)

@@ -39,7 +39,7 @@ def test_rows_are_asked_and_asked_again(browser: Browser, serve: Serve, tmp_path
         expect(page.locator("#row-5 mark")).to_have_text("sorted")
         expect(page.locator("#row-4 .tag.bad")).to_have_text("invalid")
         expect(page.locator(".sums")).to_contain_text("20 of 20 rows that were answered before")
-        picture(page, "rows", 1_400, top=735)
+        picture(page, "rows", 1_400, top=775)
         page.locator("#row-5 summary").click()
         expect(page.locator("#row-5 pre").first).to_contain_text("<script>window.hacked = 1")
         page.get_by_text("What differs from").click()

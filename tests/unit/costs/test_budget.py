@@ -91,6 +91,25 @@ def test_a_job_that_was_allowed_counts_as_active() -> None:
     assert allows(budget, 1) is None  # the same job once more
 
 
+def test_to_allow_a_job_walks_over_no_other_jobs() -> None:
+    """Only those that have changed are looked at: a run may have 100,000 of them."""
+
+    class Jobs(KnownJobs):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("walks over all jobs")
+
+    budget, jobs = budget_of(25, shards_of(10, 10, 10)), Jobs()
+    plans = [
+        plan_job("run-abcdefgh", f"shard-{n:05d}-00", "x", CLAUDE, 1, prepare_id="p")
+        for n in range(3)
+    ]
+    assert budget.allows(plans[0], 10, jobs) is None
+    granted = structs.replace(a_job(0), job_name=plans[0].job_name)
+    jobs.put(granted)
+    assert budget.allows(plans[1], 10, jobs) is None
+    assert budget.allows(plans[2], 10, jobs) is not None
+
+
 def test_a_refusal_names_the_costs_and_what_to_do() -> None:
     """It has all numbers that the decision follows from."""
     shards = shards_of(10, 10, 10)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.config import PricesConfig, TokenPrices
-from bedrock_spark.costs.paid import Paid
+from bedrock_spark.costs.paid import Paid, paid_for
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.fanout import Controller
 from bedrock_spark.fanout.meter import JobSums, Meter
@@ -27,7 +29,7 @@ from bedrock_spark.planning.drift import (
     warning_of_drift,
 )
 from bedrock_spark.planning.tokens import input_tokens, output_tokens
-from bedrock_spark.prices import RunPrices
+from bedrock_spark.prices import CallPrices, RunPrices
 from bedrock_spark.progress import Progress, ignore_progress
 from bedrock_spark.report import Ending, Reporter
 from bedrock_spark.report.gather import read_known
@@ -47,7 +49,8 @@ CANARY = Canary(CLAUDE, 0.0, 5, 5, 0, 1_000, 250, 50)
 def sums_of(answered: int, tokens_in: float, tokens_out: float, errors: int = 0) -> JobSums:
     """Return the sums of jobs that have answered records of 200 bytes."""
     counted = Tokens(round(answered * tokens_in), round(answered * tokens_out))
-    return JobSums(Paid(counted), counted, answered, answered * 200, answered + errors, errors)
+    paid = paid_for(counted, CallPrices(PRICE))
+    return JobSums(paid, paid, answered, answered * 200, answered + errors, errors)
 
 
 def kinds(sums: JobSums, *tries: Canary, **outcomes: int) -> list[str]:
@@ -92,7 +95,27 @@ def test_no_cost_within_the_interval_of_the_plan_is_drift(
     used = Tokens(
         i.low + (i.high - i.low) * part_in // 100, o.low + (o.high - o.low) * part_out // 100
     )
-    assert kinds(JobSums(Paid(used), used, answered, answered * 200, answered), CANARY) == []
+    paid = paid_for(used, CallPrices(PRICE))
+    assert kinds(JobSums(paid, paid, answered, answered * 200, answered), CANARY) == []
+
+
+def test_jobs_of_a_cheaper_target_are_compared_with_what_was_planned_for_it() -> None:
+    """The dollars are those that were paid, at half of the highest price of the targets."""
+    used = Tokens(500_000, 10_000)
+    half = Paid(used, used.cost(PRICE) / 2)
+    (drift,) = drifts_of(CONFIG, PRICES, JobSums(half, half, 1_000, 200_000, 1_000), [CANARY])
+    assert "1,000 answers of batch jobs have cost $0.2750; at most $" in drift.text
+    whole = Paid(used, used.cost(PRICE))
+    (same,) = drifts_of(CONFIG, PRICES, JobSums(whole, whole, 1_000, 200_000, 1_000), [CANARY])
+    planned = [
+        Decimal(found[1])
+        for text in (drift.text, same.text)
+        if (found := re.search(r"at most \$([\d.]+) was planned", text))
+    ]
+    assert planned[0] * 2 == pytest.approx(planned[1], abs=Decimal("0.0002"))
+    unknown = Paid(used, unpriced=1)
+    sums = JobSums(unknown, unknown, 1_000, 200_000, 1_000)
+    assert list(drifts_of(CONFIG, PRICES, sums, [CANARY])) == []
 
 
 def test_without_a_price_there_is_no_cost() -> None:

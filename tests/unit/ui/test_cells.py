@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bedrock_spark.ui.record_view import pairs_of
 from bedrock_spark.ui.rows_view import cell
 
 
@@ -30,3 +31,16 @@ from bedrock_spark.ui.rows_view import cell
 )
 def test_a_value_is_one_short_line(value: Any, text: str) -> None:
     assert cell(value) == text
+
+
+def test_the_page_of_a_record_shows_values_whole() -> None:
+    """Numbers as in the table, and what is null not at all."""
+    values = {"a": 5.4e-05, "b": None, "c": "two\n lines", "d": [1e-07], "e": float("inf"), "f": 3}
+    shown = (
+        ("a", "0.000054"),
+        ("c", "two\n lines"),
+        ("d", "[1e-07]"),
+        ("e", "Infinity"),
+        ("f", "3"),
+    )
+    assert pairs_of(values) == shown

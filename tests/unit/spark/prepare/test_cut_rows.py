@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -10,12 +11,15 @@ import pytest
 from pyspark.sql import DataFrame
 
 from bedrock_spark.run_folder.manifest import KeptRows
-from bedrock_spark.shards.plan import SourceSize
+from bedrock_spark.shards.plan import Bounds, SourceSize
+from bedrock_spark.spark.prepare import cut_rows as cutting
 from bedrock_spark.spark.prepare.cut_rows import cut_rows
-from bedrock_spark.spark.prepare.looked import Looked
+from bedrock_spark.spark.prepare.looked import Looked, buckets_of_all
 from bedrock_spark.spark.prepare.lookup import Lookup
+from bedrock_spark.spark.prepare.lookup_task import NEARLY_ALL
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning
 from bedrock_spark.spark.tasks import TaskProgress
+from tests.unit.fakes import make_config
 
 ROWS = 80
 NO_PROGRESS = cast(TaskProgress, None)
@@ -30,15 +34,14 @@ class Fake:
     begun: into how many buckets the rows were cut each time; 0 if not by the lookup
     """
 
+    config = make_config("/no/folder")
+
     def __init__(self, asked: int, estimated: int, needed: int) -> None:
         self.asked, self.estimated, self.needed = asked, estimated, needed
         self.begun: list[int] = []
 
     def begin(self) -> None:
         raise AssertionError("the real work begins")
-
-    def planned_buckets(self, size: SourceSize, looked: Looked) -> int:
-        return self.estimated
 
     def task(self, buckets: int, is_by_range: bool) -> int:
         assert is_by_range
@@ -49,6 +52,7 @@ class Fake:
         self.begun.append(cutter or 0)
         kept = (KeptRows("kept-00000-00", ROWS - self.asked, 1, 1),)
         cut: list[dict[str, Any]] = [{"bucket": 0, "rows": self.asked}] if cutter else []
+        assert size.records == ROWS
         left = SourceSize(0 if cut else self.asked, 0)
         yield Looked(left, GOING_ON, kept, is_read=True, cut=cut, buckets=cutter or 5)
 
@@ -69,9 +73,10 @@ class Fake:
     ],
 )
 def test_rows_are_cut_until_the_number_of_buckets_fits(
-    asked: int, estimated: int, needed: int, begun: list[int]
+    monkeypatch: pytest.MonkeyPatch, asked: int, estimated: int, needed: int, begun: list[int]
 ) -> None:
     fake = Fake(asked, estimated, needed)
+    monkeypatch.setattr(cutting, "buckets_of_all", lambda size, bounds: estimated)
     checked: list[int] = []
     with cut_rows(
         cast(Lookup, fake),
@@ -96,7 +101,7 @@ def test_a_source_that_changes_each_time_ends_with_the_rows_that_go_on() -> None
         cast(Lookup, fake), cast(Repartitioning, fake), SourceSize(ROWS, 0), NO_PROGRESS
     ) as (looked, _):
         assert looked.cut == []
-    assert fake.begun[0] == 4
+    assert fake.begun[0] > 0
     assert fake.begun[-1] == 0
 
 
@@ -110,3 +115,14 @@ def test_no_lookup_cuts_if_the_rows_that_are_asked_are_needed() -> None:
         keeps_rows=True,
     ):
         assert fake.begun == [0]
+
+
+@pytest.mark.parametrize("records", [100, 1_000, 20_000, 1_000_000])
+@pytest.mark.parametrize("line_bytes", [300, 40_000, 2_000_000])
+@pytest.mark.parametrize("least", [1, 100, 2_000])
+def test_nearly_all_rows_fill_their_buckets(records: int, line_bytes: int, least: int) -> None:
+    """A shard with fewer records than a job must have would be asked one by one."""
+    bounds = Bounds(50_000, 200_000_000, least)
+    buckets = buckets_of_all(SourceSize(records, records * line_bytes), bounds)
+    mean = NEARLY_ALL * records / buckets
+    assert buckets == 1 or mean >= least + 3 * math.sqrt(least)
