@@ -65,7 +65,11 @@ class ShardTracker:
             self._note(job)
         self._states = {shard_id: self._state(shard_id) for shard_id in self.shards}
         self._counts = Counter(self._states.values())
-        self._records_done = sum(self.shards[s].records for s in self.done_shards())
+        self._records_done = sum(
+            shard.records
+            for shard, state in zip(self.shards.values(), self._states.values(), strict=True)
+            if state is ShardState.DONE
+        )
         # The waiting shards, each once: the next one is the first.
         self._queue = OrderedDict.fromkeys(
             s for s, state in self._states.items() if state is ShardState.WAITING
@@ -113,7 +117,8 @@ class ShardTracker:
 
     def extra_attempt(self, shard_id: str) -> ExtraAttempt | None:
         """Return the extra attempt of a finished shard, or None once its job exists."""
-        extra, latest = self._extra_attempts.get(shard_id), self._latest.get(shard_id)
+        extra = self._extra_attempts.get(shard_id)
+        latest = self._latest.get(shard_id) if extra is not None else None
         is_due = extra is not None and latest is not None and extra.attempt > latest.attempt
         return extra if is_due else None
 
@@ -142,10 +147,10 @@ class ShardTracker:
         self.jobs.put(job)
         self._count(before, -1)
         self._count(job, 1)
-        if job.is_settled:
-            self.open.pop(job.job_name, None)
-        else:
+        if not job.is_settled:
             self.open[job.job_name] = job
+        elif before is not None:
+            self.open.pop(job.job_name, None)
         if job.shard_id not in self.shards:
             return False
         latest = self._latest.get(job.shard_id)
