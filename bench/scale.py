@@ -253,7 +253,8 @@ def run_report(folder: Path, shards: int) -> int:
     run = bench_run(folder)
     units = read_reconciliations(run.storage)
     manifest = require_manifest(run.storage)
-    made = gather_report(run, read_known(run, manifest), units, {}, Ending(), SUBMITTED_AT)
+    known = read_known(run, manifest, with_last=False)  # as after a collect
+    made = gather_report(run, known, units, {}, Ending(), SUBMITTED_AT)
     assert made.is_complete
     assert made.rows == shards * RECORDS
     write_report(run, made)
@@ -325,13 +326,15 @@ class Folders:
 
     def __init__(self, place: Path) -> None:
         self._place = place
+        self._made = 0
         self._written: dict[tuple[Callable[[Path, int], None], int], Path] = {}
 
     def of(self, stage: Stage, shards: int) -> Path:
         """Return the run folder that a stage begins with."""
         key = stage.write, shards
         if key not in self._written:
-            self._written[key] = self._place / f"run-{len(self._written)}"
+            self._written[key] = self._place / f"run-{self._made}"
+            self._made += 1
             stage.write(self._written[key], shards)
         folder = self._written[key]
         if stage.change is not None:
