@@ -45,7 +45,7 @@ from bedrock_spark.run_folder.ledger.events import (
     seen,
     submitting,
 )
-from bedrock_spark.run_folder.ledger.objects import decode, encode
+from bedrock_spark.run_folder.ledger.objects import decode, decode_known, encode
 from bedrock_spark.run_folder.ledger.state import LedgerState
 from bedrock_spark.storage import LocalStorage, S3Storage
 from bedrock_spark.storage.base import StoredObject
@@ -193,6 +193,10 @@ def test_every_kind_of_event_is_read_as_it_was_written() -> None:
     assert {type(event) for event in events} == set(AnyEvent.__args__)
     for event in events:
         assert read_event(json.loads(json.dumps(as_json(event)))) == (event, [])
+    data = encode(map(as_json, events))
+    assert decode_known(data) == events  # at once, without dicts
+    newer = encode([*map(as_json, events), {"event": "cancelled"}])
+    assert decode_known(newer) == decode(newer) == [*decode(data), {"event": "cancelled"}]
     state = LedgerState()
     for event in events:
         before = copy.deepcopy(state)
