@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -69,6 +71,14 @@ class _Handler(BaseHTTPRequestHandler):
                 assert stub.go_on.wait(WAIT_SECONDS)
             elif event == "until the client has gone":
                 assert self.rfile.read(1) == b""
+                stub.hung_up.set()
+                return
+            elif event == "pieces until the client has gone":
+                # As many as it takes: the client may notice late that it should go.
+                with suppress(ConnectionError):  # it goes while a piece is sent
+                    while not select.select([self.connection], [], [], 0.05)[0]:
+                        self._chunk(f"data: {json.dumps(delta(content='more '))}\n\n".encode())
+                    assert self.rfile.read(1) == b""
                 stub.hung_up.set()
                 return
             elif event == "drop":
