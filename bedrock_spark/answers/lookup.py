@@ -125,8 +125,7 @@ class KeptAnswers:
         )
         self._hashes: BytesCache[tuple[int, int], GroupHashes] = BytesCache(_HASH_BYTES)
         self._row_bytes = 0
-        # The last hash of each row group, and the last one that is looked up at the moment.
-        self._ends: dict[tuple[int, int], int] = {}
+        # The last hash that is looked up at the moment.
         self._last = LOWEST
         self._opened: list[OpenAnswers] = []
         self._streamed: pa.Table | None = None
@@ -135,9 +134,7 @@ class KeptAnswers:
             for file in files:
                 if file.has_part_of(first, last) and _has(wanted, file.first, file.last):
                     opened = OpenAnswers(storage, file, may_hold=held < _HELD_BYTES)
-                    number = len(self._opened)
                     self._opened.append(self._stack.enter_context(closing(opened)))
-                    self._ends |= {(number, group.number): group.last for group in opened.groups}
                     held += opened.held_bytes
                     for group in opened.groups_of(first, last):
                         if _has(wanted, group.first, group.last):
@@ -283,7 +280,7 @@ class KeptAnswers:
 
     def _is_over(self, opened: int, group: int) -> bool:
         """Tell whether the next bodies have higher hashes than the answers of a row group."""
-        return self._ends[opened, group] < self._last
+        return self._opened[opened].groups[group].last < self._last
 
     def _read(self, opened: int, group: int, columns: tuple[str, ...]) -> pa.Table:
         """Return columns of a row group. The last ones stay in memory, unless they are over."""

@@ -1,8 +1,7 @@
 """The prices of a model in a Region: of its batch jobs, and of single calls that ask the same.
 
 A run may have batch jobs of several models in several Regions, and its config may name others
-later.
-A job costs what its own model costs in its own Region, whatever the config names today.
+later. A job costs what its own model costs in its own Region, whatever the config names today.
 """
 
 from __future__ import annotations

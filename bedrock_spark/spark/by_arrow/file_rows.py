@@ -119,12 +119,18 @@ def first_batches(source: SourceConfig, aws: AwsSettings, rows: int) -> Iterator
 
     Raises NeedsSparkError if Arrow may not read them, SourceError, and StorageError.
     """
-    why = why_spark(source)
+    path = _path_for_arrow(source)
+    with _arrow_errors(source):
+        files = find_files(path, aws, None)
+        yield from _first_batches(files, source, rows)
+
+
+def _path_for_arrow(source: SourceConfig, where: str | None = None) -> str:
+    """Return the path of a source. Raises NeedsSparkError if Arrow may not read it."""
+    why = why_spark(source, where)
     if why is not None or source.path is None:
         raise NeedsSparkError(why)
-    with _arrow_errors(source):
-        files = find_files(source.path, aws, None)
-        yield from _first_batches(files, source, rows)
+    return source.path
 
 
 def _first_batches(files: SourceFiles, source: SourceConfig, rows: int) -> Iterator[pa.RecordBatch]:
@@ -161,12 +167,9 @@ def read_file_rows(config: Config, aws: AwsSettings, choice: RowChoice) -> FileR
     there is no row.
     """
     source = config.source
-    why = why_spark(source, choice.where)
-    if why is not None or source.path is None:
-        raise NeedsSparkError(why)
-    search = KeySearch(choice)
+    path, search = _path_for_arrow(source, choice.where), KeySearch(choice)
     with _arrow_errors(source):
-        files = find_files(source.path, aws, choice.seed)
+        files = find_files(path, aws, choice.seed)
         batch = _read(files, source, choice, search)
     search.end()
     if not batch.num_rows:

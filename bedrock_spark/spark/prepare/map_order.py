@@ -8,7 +8,7 @@ travels as the array of its entries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
@@ -17,6 +17,7 @@ from pyspark.sql import types as T  # noqa: N812 - its usual name
 from bedrock_spark.spark.prepare.columns import column_of
 
 _KEY, _VALUE = "key", "value"
+_Change: TypeAlias = Callable[[Column, Callable[[Column], Column]], Column]
 
 
 def with_entries(df: DataFrame) -> DataFrame:
@@ -53,49 +54,45 @@ def has_map(kind: T.DataType) -> bool:
 
 
 def _entries(column: Column, kind: T.DataType) -> Column:
+    """Return a column whose maps become the arrays of their entries."""
+
+    def array_of(value: Column, entries: Callable[[Column], Column]) -> Column:
+        return F.transform(F.map_entries(value), entries)
+
+    return _changed(column, kind, array_of)
+
+
+def _maps(column: Column, kind: T.DataType) -> Column:
+    """Return a column whose arrays of entries become maps again. kind: with maps"""
+
+    def map_of(value: Column, entries: Callable[[Column], Column]) -> Column:
+        return F.map_from_entries(F.transform(value, entries))
+
+    return _changed(column, kind, map_of)
+
+
+def _changed(column: Column, kind: T.DataType, change: _Change) -> Column:
+    """Return a column with each map changed, or each array in place of one, also inside others.
+
+    change: gets such a value, and what changes the maps inside an entry
+    """
     if not has_map(kind):
         return column
     if isinstance(kind, T.MapType):
         key, value = kind.keyType, kind.valueType
-        return F.transform(
-            F.map_entries(column),
+        return change(
+            column,
             lambda entry: F.struct(
-                _entries(entry.getField(_KEY), key).alias(_KEY),
-                _entries(entry.getField(_VALUE), value).alias(_VALUE),
+                _changed(entry.getField(_KEY), key, change).alias(_KEY),
+                _changed(entry.getField(_VALUE), value, change).alias(_VALUE),
             ),
         )
     if isinstance(kind, T.ArrayType):
         element = kind.elementType
-        return F.transform(column, lambda item: _entries(item, element))
-    return _struct(column, kind, _entries)
-
-
-def _maps(column: Column, kind: T.DataType) -> Column:
-    if not has_map(kind):
-        return column
-    if isinstance(kind, T.MapType):
-        key, value = kind.keyType, kind.valueType
-        return F.map_from_entries(
-            F.transform(
-                column,
-                lambda entry: F.struct(
-                    _maps(entry.getField(_KEY), key).alias(_KEY),
-                    _maps(entry.getField(_VALUE), value).alias(_VALUE),
-                ),
-            )
-        )
-    if isinstance(kind, T.ArrayType):
-        element = kind.elementType
-        return F.transform(column, lambda item: _maps(item, element))
-    return _struct(column, kind, _maps)
-
-
-def _struct(
-    column: Column, kind: T.DataType, change: Callable[[Column, T.DataType], Column]
-) -> Column:
+        return F.transform(column, lambda item: _changed(item, element, change))
     assert isinstance(kind, T.StructType)
     fields = (
-        change(column.getField(field.name), field.dataType).alias(field.name)
+        _changed(column.getField(field.name), field.dataType, change).alias(field.name)
         for field in kind.fields
     )
     return F.when(column.isNotNull(), F.struct(*fields))
