@@ -2,8 +2,8 @@
 
 Spark's daemon calls `gc.collect()` after each task of a worker that it will use again
 (`worker` in https://github.com/apache/spark/blob/v4.0.0/python/pyspark/daemon.py). That visits each
-object of all imported modules: 60 ms of CPU a task, however little the task did. So what lives as long as
-the process is not searched.
+object of all imported modules: 60 ms of CPU a task, however little the task did. So what
+lives as long as the process is not searched.
 
 Memory that a process gets from the system costs CPU at its first use: some microseconds per page.
 So a task that makes arrays of a megabyte for each slice of rows must get the same memory again.
