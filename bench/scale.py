@@ -52,7 +52,7 @@ from bedrock_spark.outputs.run_inputs import scan_inputs
 from bedrock_spark.report.build import write_report
 from bedrock_spark.report.gather import gather_report, read_known
 from bedrock_spark.report.values import Ending
-from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.ledger import JobTokens, Ledger
 from bedrock_spark.run_folder.ledger.events import Event, Seen, Submitting
 from bedrock_spark.run_folder.manifest import commit_manifest, require_manifest
 from bedrock_spark.run_folder.prepared_files import check_written
@@ -110,7 +110,7 @@ def write_ledger(folder: Path, shards: int) -> None:
         events.append(Submitting(shard_name(n), 1, job.job_name, job.token or "", at))
         counts, times = (RECORDS, RECORDS, RECORDS, 0), (at, at + 600.0)
         events.append(
-            Seen(job.job_name, job.job_arn, job.status, None, counts, at, times, (180, 40))
+            Seen(job.job_name, job.job_arn, job.status, None, counts, at, times, JobTokens(180, 40))
         )
         if n % 1_000 == 999:
             ledger.append(events)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -46,17 +47,21 @@ class SeenJob(msgspec.Struct, frozen=True, eq=False, gc=False, forbid_unknown_fi
     model_arn: str | None = None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SeenJob) and self._compared == other._compared
+        return (
+            isinstance(other, SeenJob)
+            and self.status == other.status
+            and self.job_arn == other.job_arn
+            and self.job_name == other.job_name
+            and self.token == other.token
+            and self.message == other.message
+            and self.total == other.total
+            and self.processed == other.processed
+            and self.succeeded == other.succeeded
+            and self.failed == other.failed
+        )
 
     def __hash__(self) -> int:
-        return hash(self._compared)
-
-    @property
-    def _compared(self) -> tuple[object, ...]:
-        return (
-            *(self.job_arn, self.job_name, self.token, self.status, self.message),
-            *(self.total, self.processed, self.succeeded, self.failed),
-        )
+        return hash((self.job_arn, self.job_name, self.status, self.processed))
 
     @property
     def job_id(self) -> str:
@@ -174,7 +179,7 @@ def _seen_job(summary: dict[str, Any]) -> SeenJob:
         job_arn=summary["jobArn"],
         job_name=summary["jobName"],
         token=summary.get("clientRequestToken"),
-        status=summary.get("status", "Submitted"),
+        status=intern(summary.get("status", "Submitted")),
         message=summary.get("message"),
         total=summary.get("totalRecordCount"),
         processed=summary.get("processedRecordCount"),

@@ -201,7 +201,7 @@ def shown_job(job: Job) -> ShownJob:
         processed=seen.processed if seen is not None else None,
         succeeded=seen.succeeded if seen is not None else None,
         failed=seen.failed if seen is not None else None,
-        tokens=job.tokens,
+        tokens=None if job.tokens is None else (job.tokens.input, job.tokens.output),
         target=job.target,
         region=place.region if place is not None else None,
         model_id=place.model_id if place is not None else None,

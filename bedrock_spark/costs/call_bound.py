@@ -16,9 +16,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from msgspec.structs import replace
 
 from bedrock_spark.config import RequestConfig, TokenPrices
 from bedrock_spark.costs.tokens import Tokens, images_per_answer, max_answer_tokens

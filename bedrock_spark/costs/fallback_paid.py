@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 
 from bedrock_spark.costs.tokens import Expected, Tokens, total
@@ -15,7 +15,7 @@ from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.model_use import ModelUse, UseByModel
 
 # The counts of a ModelUse that cost something. Reasoning is a part of the output.
-_COUNTED = tuple(field.name for field in fields(Tokens))
+_COUNTED = Tokens.__struct_fields__
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from operator import add, sub
+from itertools import groupby
+from operator import add, attrgetter, sub
 
 from bedrock_spark.costs.fallback_paid import cost_of
-from bedrock_spark.costs.tokens import Expected, Tokens, by_field
+from bedrock_spark.costs.tokens import Expected, Tokens, by_field, total
 from bedrock_spark.costs.used import Estimate, job_used, try_used
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.prices import CallPrices, RunPrices
 from bedrock_spark.prices.place_prices import PlaceKey
 from bedrock_spark.prices.run_prices import PER_TOKENS
 from bedrock_spark.run_folder.canary_results import Canary
-from bedrock_spark.run_folder.job_plan import JobPlan
+from bedrock_spark.run_folder.job_plan import JobPlan, Place
 from bedrock_spark.run_folder.ledger import Job
 
 
@@ -41,7 +42,11 @@ class Paid:
 
 def place_of(job: Job | JobPlan) -> PlaceKey | None:
     """Return the model and the Region in which a job runs; None if that is not known."""
-    return None if job.place is None else (job.place.model_id, job.place.region or None)
+    return _key_of(job.place)
+
+
+def _key_of(place: Place | None) -> PlaceKey | None:
+    return None if place is None else (place.model_id, place.region or None)
 
 
 def job_paid(job: Job, estimate: Estimate, prices: RunPrices) -> Paid:
@@ -57,9 +62,10 @@ def batch_paid(jobs: Iterable[Job], estimate: Estimate, prices: RunPrices) -> Pa
 def use_by_place(jobs: Iterable[Job], estimate: Estimate) -> dict[PlaceKey | None, Tokens]:
     """Return the tokens that jobs used, by the model and the Region in which they ran."""
     found: dict[PlaceKey | None, Tokens] = {}
-    for job in jobs:
-        place = place_of(job)
-        found[place] = found.get(place, Tokens()) + job_used(job, estimate)
+    # As a rule, the jobs of one place follow each other.
+    for place, same in groupby(jobs, key=attrgetter("place")):
+        key = _key_of(place)
+        found[key] = total((job_used(job, estimate) for job in same), found.get(key, Tokens()))
     return found
 
 

@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from operator import add, sub
 from typing import Any, TypeVar
+
+import msgspec
 
 from bedrock_spark.config import RequestConfig, TokenPrices
 from bedrock_spark.families.ceilings import KEYS
@@ -32,8 +33,7 @@ def by_field(combine: Callable[[Any, Any], Any], one: S, other: S) -> S:
     return type(one)(*map(combine, vars(one).values(), vars(other).values()))
 
 
-@dataclass(frozen=True)
-class Tokens:
+class Tokens(msgspec.Struct, frozen=True, gc=False):
     """Numbers of input tokens, output tokens and images of answers.
 
     cache_read, cache_write: the input tokens that a prompt cache gave or took; a part of `input`
@@ -48,11 +48,19 @@ class Tokens:
 
     def __add__(self, other: Tokens) -> Tokens:
         """Return the sum of each number."""
-        return by_field(add, self, other)
+        return Tokens(
+            *(self.input + other.input, self.output + other.output, self.images + other.images),
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+        )
 
     def __sub__(self, other: Tokens) -> Tokens:
         """Return the difference of each number."""
-        return by_field(sub, self, other)
+        return Tokens(
+            *(self.input - other.input, self.output - other.output, self.images - other.images),
+            self.cache_read - other.cache_read,
+            self.cache_write - other.cache_write,
+        )
 
     def cost(self, prices: TokenPrices | None, per_image: Decimal | None = None) -> Decimal:
         """Return the cost in dollars: tokens x price per 1,000 / 1,000, and images x price.
@@ -70,9 +78,12 @@ class Tokens:
         return cost
 
 
-def total(tokens: Iterable[Tokens]) -> Tokens:
-    """Return the sum of all tokens."""
-    return sum(tokens, Tokens())
+_NONE = Tokens()
+
+
+def total(tokens: Iterable[Tokens], first: Tokens = _NONE) -> Tokens:
+    """Return the sum of all tokens, and of those that are counted first."""
+    return sum(tokens, first)
 
 
 def dollars(amount: Decimal) -> str:

@@ -7,7 +7,8 @@ counts with what a record is expected to use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache
 from typing import TypeAlias
 
 from bedrock_spark.aws.batch_jobs import COMPLETED, PARTIALLY_COMPLETED
@@ -83,12 +84,13 @@ def expected_of(config: Config, prices: RunPrices, tries: Sequence[Canary]) -> E
     return expect(config.request, Sample(last.answered, last.line_bytes, tokens), images)
 
 
-def estimate_by(expected: Expected, shards: Iterable[Shard]) -> Estimate:
+def estimate_by(expected: Expected, shards: Collection[Shard]) -> Estimate:
     """Return an estimate by the sizes of shards. Records of an unknown shard use nothing."""
-    by_id = {shard.shard_id: shard for shard in shards}
+    # Most runs need no estimate: their jobs have output manifests.
+    by_id = cache(lambda: {shard.shard_id: shard for shard in shards})
 
     def estimate(shard_id: str, records: int | None) -> Tokens:
-        shard = by_id.get(shard_id)
+        shard = by_id().get(shard_id)
         if shard is None or not shard.records:
             return Tokens()
         records = shard.records if records is None else records
@@ -119,7 +121,10 @@ def counted_use(job: Job) -> Tokens | None:
     """Return what the output manifest counts; None if it counts nothing of what was answered."""
     if job.tokens is None and job.images is None:
         return None
-    tokens = Tokens(*(job.tokens or (0, 0)), job.images or 0)
+    own = job.tokens
+    tokens = Tokens(images=job.images or 0)
+    if own is not None:
+        tokens = Tokens(own.input, own.output, job.images or 0)
     has_answers = job.seen is not None and bool(job.seen.succeeded)
     return None if has_answers and tokens == Tokens() else tokens
 

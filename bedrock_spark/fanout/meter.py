@@ -85,7 +85,7 @@ class Meter:
         self._run = run
         self.tries = read_tries(run.storage)
         self._expected = expected_of(run.config, run.prices, self.tries)
-        self._estimate = estimate_by(self._expected, controller.tracker.shards.values())
+        self._estimate = estimate_by(self._expected, controller.tracker.shards.in_order())
         self._sums = RunningSum(self._part_of, JobSums())
 
     def sums(self) -> JobSums:

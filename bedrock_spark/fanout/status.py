@@ -24,6 +24,7 @@ from bedrock_spark.fanout.run_stage import (
 )
 from bedrock_spark.fanout.step_result import batch_shards, jobs_by_status
 from bedrock_spark.fanout.tracker import ShardTracker
+from bedrock_spark.garbage import garbage_collection_paused
 from bedrock_spark.outputs.record_outcome import FALLBACK
 from bedrock_spark.prices import prices_as_json
 from bedrock_spark.run_folder.canary_results import read_tries
@@ -91,6 +92,7 @@ class Status:
         return asdict(self)
 
 
+@garbage_collection_paused()
 def status_of(controller: Controller, clock: Clock) -> Status:
     """List the run's jobs once, and return the status. `controller` must be read-only."""
     now = clock.now()
@@ -239,9 +241,12 @@ def _blocked(controller: Controller, now: float) -> dict[str, str] | None:
 
 def rate_of(tracker: ShardTracker, now: float) -> float | None:
     """Return the records per second of the jobs of the last day, including their waiting times."""
-    seen = [job.seen for job in tracker.jobs.values() if job.seen is not None]
-    lately = [(s.submitted_at, s.processed or 0) for s in seen if s.submitted_at is not None]
-    lately = [(at, processed) for at, processed in lately if at > now - _RATE_SECONDS]
+    begin, all_seen = now - _RATE_SECONDS, (job.seen for job in tracker.jobs.values())
+    lately = [
+        (seen.submitted_at, seen.processed or 0)
+        for seen in all_seen
+        if seen is not None and seen.submitted_at is not None and seen.submitted_at > begin
+    ]
     processed = sum(n for _, n in lately)
     passed = now - min(at for at, _ in lately) if lately else 0.0
     return processed / passed if processed and passed > 0 else None

@@ -32,7 +32,7 @@ from bedrock_spark.fanout.watermarks import Watermarks
 from bedrock_spark.outputs.output_manifest import read_output_manifest
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
-from bedrock_spark.run_folder.ledger import Job, KnownJobs, LedgerState, lost_job
+from bedrock_spark.run_folder.ledger import Job, JobTokens, KnownJobs, LedgerState, lost_job
 from bedrock_spark.run_folder.ledger.events import (
     Duplicate,
     Event,
@@ -128,20 +128,22 @@ class Sweep:
     def look(self, now: float) -> None:
         """List the run's jobs in every Region, and add what changed to the news."""
         self.throughput.begin_sweep(now)
-        all_listed: set[str] = set()
+        prefix = f"{self.run.run_id}-"
+        # By their ARNs: other jobs may have their names.
+        unlisted = {job.seen.job_arn for job in self.tracker.running_jobs() if job.seen is not None}
         for target in one_per_region(self.targets):
             watermarks = self.watermarks[target.region]
-            listed = set()
+            expected = watermarks.tracked()
             jobs = target.jobs.list(self.run.run_id, watermarks.low())
             for job in _in_order(jobs):
-                if job.job_name.startswith(f"{self.run.run_id}-"):
-                    listed |= {job.job_name, job.job_arn}
+                if job.job_name.startswith(prefix):
+                    unlisted.discard(job.job_arn)
+                    expected -= {job.job_name, job.job_arn}
                     self.observe(job, target, now)
-            for name in watermarks.end_sweep(listed):
+            for name in watermarks.end_sweep(expected):
                 log.warning("%s %s: no listing has shown this job", self.run.run_id, name)
-            all_listed |= listed
         if not self.reads_only:
-            self._ask_for_unlisted(all_listed, now)
+            self._ask_for_unlisted(unlisted, now)
 
     def note_hidden(self, job: Job, now: float) -> None:
         """Note that the name of an announced job is in use, and that no listing shows that job."""
@@ -149,11 +151,13 @@ class Sweep:
         if self._unlisted.is_overdue(job, now):
             self._lose(job, now)
 
-    def _ask_for_unlisted(self, listed: set[str], now: float) -> None:
-        """Ask for jobs by their ARNs if a listing should have shown them long ago."""
+    def _ask_for_unlisted(self, unlisted: set[str], now: float) -> None:
+        """Ask for jobs by their ARNs if a listing should have shown them long ago.
+
+        unlisted: the ARNs that no listing of this sweep has shown, of the jobs that ran before
+        """
         for job in self.tracker.running_jobs():
-            # By its ARN: another job may have its name.
-            if job.seen is not None and job.seen.job_arn in listed:
+            if job.seen is not None and job.seen.job_arn not in unlisted:
                 self.unreachable.pop(job.job_name, None)
             elif self._unlisted.is_due(job, now):
                 self._ask_for(job, now)
@@ -203,7 +207,6 @@ class Sweep:
             if job is None:
                 return
             adoption = list(_adoption(job, self.tracker.shards[job.shard_id], now))
-        target = target_of(self.targets, job)
         if job.seen is not None and job.seen.job_arn not in ("", seen_job.job_arn):
             self._observe_duplicate(job, seen_job, lister.region, now)
             return
@@ -213,7 +216,7 @@ class Sweep:
         self.throughput.observe(seen_job, now)
         if job.seen == seen_job:
             return
-        changes = list(self._changes(job, seen_job, target, now))
+        changes = list(self._changes(job, seen_job, target_of(self.targets, job), now))
         settled = next((e for e in changes if isinstance(e, Seen)), None)
         tokens, images = (settled.tokens, settled.images) if settled else (None, None)
         self._replace(job, job.seen_as(seen_job, now, tokens, images))
@@ -272,7 +275,7 @@ class Sweep:
         if duration is not None:
             self._durations.append(duration)
 
-    def _counted(self, prefix: str, job: SeenJob) -> tuple[tuple[int, int] | None, int | None]:
+    def _counted(self, prefix: str, job: SeenJob) -> tuple[JobTokens | None, int | None]:
         """Return tokens (in, out) and images by a job's output manifest; None for no count."""
         key = f"{prefix}{job.job_id}/{layout.OUTPUT_MANIFEST_FILE}"
         data = self.run.storage.read_if_present(key)
@@ -281,7 +284,7 @@ class Sweep:
             return None, None
         if manifest.input_tokens is None and manifest.output_tokens is None:
             return None, manifest.images
-        return (manifest.input_tokens or 0, manifest.output_tokens or 0), manifest.images
+        return JobTokens(manifest.input_tokens or 0, manifest.output_tokens or 0), manifest.images
 
     def _adopt(self, seen_job: SeenJob, lister: Target) -> Job | None:
         """Return a job of this run that the ledger does not know, as its name describes it."""
@@ -331,9 +334,9 @@ def _duration(job: SeenJob) -> float | None:
 def _in_order(jobs: Iterable[SeenJob]) -> list[SeenJob]:
     """Sort jobs by when they settled; if two have one name, the oldest is first: it is kept."""
     oldest_first = sorted(jobs, key=lambda job: job.submitted_at or 0.0)
-    kept: dict[str, SeenJob] = {}
-    for job in oldest_first:
-        kept.setdefault(job.job_name, job)
+    kept = {job.job_name: job for job in reversed(oldest_first)}
+    if len(kept) == len(oldest_first):
+        return sorted(oldest_first, key=_settled_at)
     return sorted(oldest_first, key=lambda job: _settled_at(kept[job.job_name]))
 
 

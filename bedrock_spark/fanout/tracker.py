@@ -8,10 +8,13 @@ from __future__ import annotations
 import enum
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
+from operator import attrgetter
 
 from msgspec.structs import replace
 
+from bedrock_spark.aws.batch_jobs import FAILED
 from bedrock_spark.fanout.failure_causes import Cause, cause_of, is_complete
+from bedrock_spark.fanout.placed_shards import PlacedShards
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Job, KnownJobs, LedgerState
 from bedrock_spark.run_folder.manifest import Shard
 
@@ -42,16 +45,17 @@ class ShardTracker:
     """
 
     def __init__(self, shards: Iterable[Shard], attempts: int, state: LedgerState) -> None:
-        self.shards = {s.shard_id: s for s in shards}
-        self.records = sum(s.records for s in self.shards.values())
+        self.shards = PlacedShards(shards)
+        self.records = sum(s.records for s in self.shards.in_order())
         self.processed = 0
-        self.jobs = KnownJobs()
+        self.jobs = KnownJobs(sorted(state.jobs.values(), key=attrgetter("attempt")))
         self.open: dict[str, Job] = {}
         self.active: Counter[str] = Counter()
         self._attempts = attempts
         self._finished = dict(state.finished)
         self._extra_attempts = dict(state.extra_attempts)
-        self._latest: dict[str, Job] = {}
+        # Of each shard, by its place.
+        self._latest: list[Job | None] = [None] * len(self.shards)
         # The names of the other jobs of a shard, if it has several.
         self._others: dict[str, list[str]] = {}
         # Jobs that use up no attempt: the user stopped them, the service refused them, or they
@@ -61,19 +65,16 @@ class ShardTracker:
         self._refusals: dict[str, str] = {}
         # Whether the shards of excused jobs wait for a person, and not for a job.
         self._is_held = state.hold is not None
-        for job in sorted(state.jobs.values(), key=lambda j: j.attempt):
-            self._note(job)
-        self._states = {shard_id: self._state(shard_id) for shard_id in self.shards}
-        self._counts = Counter(self._states.values())
-        self._records_done = sum(
-            shard.records
-            for shard, state in zip(self.shards.values(), self._states.values(), strict=True)
-            if state is ShardState.DONE
-        )
+        jobs = self.jobs.values()
+        places = self.shards.places(job.shard_id for job in jobs)
+        for job, place in zip(jobs, places, strict=True):
+            self._note_new(job, place)
+        self._states = [self._state(place) for place in range(len(self.shards))]
+        self._counts = {state: self._states.count(state) for state in ShardState}
+        all_shards = zip(self.shards.in_order(), self._states, strict=True)
+        self._records_done = sum(s.records for s, state in all_shards if state is ShardState.DONE)
         # The waiting shards, each once: the next one is the first.
-        self._queue = OrderedDict.fromkeys(
-            s for s, state in self._states.items() if state is ShardState.WAITING
-        )
+        self._queue = OrderedDict.fromkeys(self._shards_in(ShardState.WAITING))
 
     @property
     def settled(self) -> int:
@@ -97,11 +98,16 @@ class ShardTracker:
 
     def open_shards(self) -> list[str]:
         """Return the shards that are not done."""
-        return [s for s, state in self._states.items() if state is not ShardState.DONE]
+        every = zip(self.shards.ids, self._states, strict=True)
+        return [shard_id for shard_id, state in every if state is not ShardState.DONE]
 
     def done_shards(self) -> list[str]:
         """Return the shards that need no more jobs."""
-        return [s for s, state in self._states.items() if state is ShardState.DONE]
+        return self._shards_in(ShardState.DONE)
+
+    def _shards_in(self, state: ShardState) -> list[str]:
+        every = zip(self.shards.ids, self._states, strict=True)
+        return [shard_id for shard_id, own in every if own is state]
 
     def waiting_shards(self) -> list[str]:
         """Return the shards that wait for a job."""
@@ -118,21 +124,23 @@ class ShardTracker:
     def extra_attempt(self, shard_id: str) -> ExtraAttempt | None:
         """Return the extra attempt of a finished shard, or None once its job exists."""
         extra = self._extra_attempts.get(shard_id)
-        latest = self._latest.get(shard_id) if extra is not None else None
+        latest = self.latest(shard_id) if extra is not None else None
         is_due = extra is not None and latest is not None and extra.attempt > latest.attempt
         return extra if is_due else None
 
     def is_done(self, shard_id: str) -> bool:
         """Tell whether a shard needs no more jobs."""
-        return self._states.get(shard_id) is ShardState.DONE
+        place = self.shards.find(shard_id)
+        return place is not None and self._states[place] is ShardState.DONE
 
     def latest(self, shard_id: str) -> Job | None:
         """Return the newest job of a shard."""
-        return self._latest.get(shard_id)
+        place = self.shards.find(shard_id)
+        return None if place is None else self._latest[place]
 
     def jobs_of(self, shard_id: str) -> list[Job]:
         """Return all jobs of a shard."""
-        latest = self._latest.get(shard_id)
+        latest = self.latest(shard_id)
         others = [self.jobs[name] for name in self._others.get(shard_id, ())]
         return others if latest is None else [*others, latest]
 
@@ -145,15 +153,23 @@ class ShardTracker:
         """Replace what is known of a job; tell whether it is the newest one of a shard."""
         before = self.jobs.get(job.job_name)
         self.jobs.put(job)
-        self._count(before, -1)
+        if before is not None:
+            self._count(before, -1)
+            if job.is_settled:
+                self.open.pop(job.job_name, None)
+        return self._note_new(job, self.shards.find(job.shard_id))
+
+    def _note_new(self, job: Job, place: int | None) -> bool:
+        """Note a job that is not counted yet; tell whether it is the newest one of a shard.
+
+        place: of its shard; None if that is none of these
+        """
         self._count(job, 1)
         if not job.is_settled:
             self.open[job.job_name] = job
-        elif before is not None:
-            self.open.pop(job.job_name, None)
-        if job.shard_id not in self.shards:
+        if place is None:
             return False
-        latest = self._latest.get(job.shard_id)
+        latest = self._latest[place]
         is_newest = latest is None or job.attempt >= latest.attempt
         if latest is not None and latest.job_name != job.job_name:
             others = self._others.setdefault(job.shard_id, [])
@@ -163,22 +179,22 @@ class ShardTracker:
             if older.job_name not in others:
                 others.append(older.job_name)
         if is_newest:
-            self._latest[job.shard_id] = job
+            self._latest[place] = job
         return is_newest
 
     def withdraw(self, job_name: str) -> None:
         """Forget an announced job that was not created: its shard waits for another one."""
         job = self.jobs.remove(job_name)
         self.open.pop(job_name, None)
-        others = self._others.pop(job.shard_id, [])
-        latest = self._latest.pop(job.shard_id, None)
+        others, latest = self._others.pop(job.shard_id, []), self.latest(job.shard_id)
+        self._latest[self.shards.place(job.shard_id)] = None
         left = {latest.job_name, *others} - {job_name} if latest is not None else set(others)
         for other in sorted((self.jobs[name] for name in left), key=lambda other: other.attempt):
             self._note(other)
         self._update_state(job.shard_id)
 
-    def _count(self, job: Job | None, by: int) -> None:
-        if job is None or job.seen is None:
+    def _count(self, job: Job, by: int) -> None:
+        if job.seen is None:
             return
         self.processed += by * (job.seen.processed or 0)
         if not job.is_settled:
@@ -202,9 +218,8 @@ class ShardTracker:
         """Let blocked shards wait for a job again: the user removed the cause."""
         self._is_held = False
         self._refusals.clear()
-        for shard_id, state in self._states.items():
-            if state is ShardState.BLOCKED:
-                self._move(shard_id, ShardState.WAITING)
+        for shard_id in self._shards_in(ShardState.BLOCKED):
+            self._move(shard_id, ShardState.WAITING)
 
     def excuse(self, job_name: str) -> None:
         """Block a shard until the run is resumed: its job answered nothing, and is no attempt."""
@@ -239,13 +254,13 @@ class ShardTracker:
             self._queue.move_to_end(shard_id)
 
     def _update_state(self, shard_id: str) -> None:
-        self._move(shard_id, self._state(shard_id))
+        self._move(shard_id, self._state(self.shards.place(shard_id)))
 
     def _move(self, shard_id: str, state: ShardState) -> None:
-        before = self._states[shard_id]
-        if before is state:
+        place = self.shards.place(shard_id)
+        if self._states[place] is state:
             return
-        self._states[shard_id] = state
+        before, self._states[place] = self._states[place], state
         if ShardState.DONE in (before, state):
             by = 1 if state is ShardState.DONE else -1
             self._records_done += by * self.shards[shard_id].records
@@ -260,20 +275,20 @@ class ShardTracker:
         if state is ShardState.TAKEN:
             self._taken[shard_id] = None
 
-    def _state(self, shard_id: str) -> ShardState:
+    def _state(self, place: int) -> ShardState:
         """Return what a shard needs.
 
         A job that came to its end is the last job of its shard, even if every record is an error:
         the fallback answers what it left out.
         """
+        shard_id, job = self.shards.ids[place], self._latest[place]
         if shard_id in self._finished:
             return ShardState.DONE
-        if self.extra_attempt(shard_id) is not None:
+        if self._extra_attempts and self.extra_attempt(shard_id) is not None:
             return ShardState.WAITING
-        job = self._latest.get(shard_id)
         if job is None:
             return ShardState.WAITING
-        if job.seen is None or not job.is_settled:
+        if job.seen is None or not job.seen.is_settled:
             return ShardState.OPEN
         if job.is_excused:
             return ShardState.BLOCKED if self._is_held else ShardState.WAITING
@@ -291,4 +306,5 @@ class ShardTracker:
 
 def _is_refused(job: Job) -> bool:
     """Tell whether a job failed for a reason that every job would meet: it uses up no attempt."""
-    return job.seen is not None and cause_of(job.seen) is Cause.REFUSED
+    seen = job.seen
+    return seen is not None and seen.status == FAILED and cause_of(seen) is Cause.REFUSED

@@ -17,9 +17,7 @@ def count_unsettled(config: Config, manifest: RunManifest, state: LedgerState) -
 def unsettled_shards(config: Config, manifest: RunManifest, state: LedgerState) -> set[str]:
     """Return the shards that have an active job or need another one."""
     tracker = tracker_of(config, manifest, state)
-    shards = (shard.shard_id for shard in batch_shards(manifest, config))
-    waiting = {shard_id for shard_id in shards if not tracker.is_done(shard_id)}
-    return waiting | {job.shard_id for job in tracker.open.values()}
+    return {*tracker.open_shards(), *(job.shard_id for job in tracker.open.values())}
 
 
 def tracker_of(config: Config, manifest: RunManifest, state: LedgerState) -> ShardTracker:

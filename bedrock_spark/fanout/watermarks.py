@@ -55,14 +55,18 @@ class Watermarks:
         if job.submitted_at is not None:
             self.newest = max(job.submitted_at, self.newest or job.submitted_at)
 
-    def end_sweep(self, listed: set[str]) -> list[str]:
-        """Note which job names a sweep listed.
+    def tracked(self) -> set[str]:
+        """Return the names of the tracked jobs. What is added to the set is not tracked."""
+        return set(self._submitted_at)
+
+    def end_sweep(self, unlisted: set[str]) -> list[str]:
+        """Note which of the jobs that were tracked before a sweep it did not list.
 
         Returns the tracked jobs that were missed for the tenth time in a row: from now on
         everything is listed to find them.
         """
         lost = []
-        for name in sorted(self._submitted_at.keys() - listed):
+        for name in sorted(unlisted & self._submitted_at.keys()):
             self._missed[name] = self._missed.get(name, 0) + 1
             if self._missed[name] == _MISSED_SWEEPS:
                 self._submitted_at[name] = None

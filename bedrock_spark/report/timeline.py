@@ -13,7 +13,8 @@ import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -26,7 +27,7 @@ from bedrock_spark.aws.batch_jobs import (
 )
 from bedrock_spark.clock import iso_time
 from bedrock_spark.report.binned import Bins, step_for
-from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.ledger import Job, JobTokens
 
 # A report stays small: this many bins in time, bars of single jobs, and rows of bars.
 BINS, EXACT_BARS, ROWS = 96, 200, 40
@@ -35,6 +36,7 @@ _WORST_FIRST = (FAILED, EXPIRED, PARTIALLY_COMPLETED, STOPPED, "active", COMPLET
 ACTIVE = "active"
 # Clocks differ by minutes at most. A job may also be created long after it was announced.
 _CLOCK_SECONDS = 3_600.0
+_NO_TOKENS = JobTokens(0, 0)
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +50,7 @@ class Span(msgspec.Struct, frozen=True, gc=False):
     status: str
     job: Job
     records: int
-    tokens: tuple[int, int]
+    tokens: JobTokens
 
 
 class Asked(NamedTuple):
@@ -101,9 +103,9 @@ def timeline_of(
     slots = max(lanes, default=-1) + 1
     answers = max(1, sum(each.records for each in fallback))
 
-    def tokens(place: int, side: str) -> list[int]:
-        each = fallback_tokens.get(side, 0) / answers
-        batch = ((s.begins, s.ends, s.tokens[place]) for s in spans)
+    def tokens(side: Literal["input", "output"]) -> list[int]:
+        each, own = fallback_tokens.get(side, 0) / answers, attrgetter(side)
+        batch = ((s.begins, s.ends, own(s.tokens)) for s in spans)
         return bins.sums([*batch, *((a.begins, a.ends, a.records * each) for a in fallback)])
 
     return {
@@ -115,7 +117,7 @@ def timeline_of(
             "batch": bins.sums((s.begins, s.ends, s.records) for s in spans),
             "fallback": bins.sums(fallback),
         },
-        "tokens": {"input": tokens(0, "input"), "output": tokens(1, "output")},
+        "tokens": {"input": tokens("input"), "output": tokens("output")},
         **_bars(spans, lanes, slots, bins),
     }
 
@@ -145,7 +147,7 @@ def _span(job: Job, latest: float) -> Span:
     status = seen.status if job.is_settled else ACTIVE
     # A job that ended when it began takes its slot, too.
     ends = max(math.nextafter(begins, math.inf), ends or begins)
-    return Span(begins, ends, status, job, records, job.tokens or (0, 0))
+    return Span(begins, ends, status, job, records, job.tokens or _NO_TOKENS)
 
 
 def _lanes(spans: Sequence[Span]) -> list[int]:

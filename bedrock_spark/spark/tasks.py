@@ -27,7 +27,7 @@ from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.spark.connect_progress import Step, reported_by_server
 from bedrock_spark.spark.errors import SPARK_ERRORS, noted_unit, stage_errors
 from bedrock_spark.spark.packing import pack
-from bedrock_spark.spark.worker_process import exempt_modules_from_gc, keep_pandas_out
+from bedrock_spark.spark.worker_process import keep_pandas_out, set_up_worker
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def _results(
 def _do_rows(work: Callable[[Any], object], rows: Iterable[bytes]) -> Iterator[bytes]:
     """Do the units of a task's rows one after another; runs on an executor."""
     keep_pandas_out()
-    exempt_modules_from_gc()
+    set_up_worker()
     for row in rows:
         for pickled in pickle.loads(row):
             unit = pickle.loads(pickled)

@@ -1,8 +1,14 @@
-"""The Python process of an executor: what lives as long as it is not searched for garbage.
+"""The Python process of an executor: its garbage, its freed memory, and what it does not import.
 
 Spark's daemon calls `gc.collect()` after each task of a worker that it will use again
 (`worker` in https://github.com/apache/spark/blob/v4.0.0/python/pyspark/daemon.py). That visits each
-object of all imported modules: 60 ms of CPU a task, however little the task did.
+object of all imported modules: 60 ms of CPU a task, however little the task did. So what
+lives as long as the process is not searched.
+
+Memory that a process gets from the system costs CPU at its first use: some microseconds per page.
+So a task that makes arrays of a megabyte for each slice of rows must get the same memory again.
+glibc gives it back to the system as soon as 128 kB are free at the end of the heap, or twice the
+largest mapped block that the process has freed, up to 64 MB (M_TRIM_THRESHOLD in mallopt(3)).
 
 pyarrow imports pandas when it makes its first array of Python values, to know the types of pandas.
 That takes 55 MB and half a second of CPU, and no task of ours needs it.
@@ -18,20 +24,35 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+import numpy as np
 import pyarrow as pa
 from pyspark import TaskContext
 
 _PANDAS = "pandas"
+# A worker keeps at most twice as much freed memory for its next slice of rows.
+_REUSED_BYTES = 8_000_000
 
 
-def exempt_modules_from_gc() -> None:
-    """Exempt from garbage collection what this worker has by now, once; call it before the work.
+def set_up_worker() -> None:
+    """Set this worker up for a task of ours; call it before the work.
 
-    By then a worker has imported its modules, and has made no garbage of its own. Outside of a
-    worker nothing is done.
+    By then a worker has imported its modules, and has made no garbage of its own: once, it exempts
+    what it has from garbage collection. Outside of a worker nothing is done.
     """
-    if TaskContext.get() is not None and not gc.get_freeze_count():
+    if TaskContext.get() is None:
+        return
+    _keep_freed_memory()
+    if not gc.get_freeze_count():
         gc.freeze()
+
+
+def _keep_freed_memory() -> None:
+    """Let this process keep some freed memory and use it again.
+
+    glibc learns how much from the largest block that the process frees. Other allocators do not.
+    The memory of this block is never used, so the system never gives it.
+    """
+    np.empty(_REUSED_BYTES, np.uint8)
 
 
 def keep_pandas_out() -> None:

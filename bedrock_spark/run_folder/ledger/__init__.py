@@ -1,6 +1,6 @@
 """The ledger: an append-only log of the jobs, from which any machine can carry on."""
 
-from bedrock_spark.run_folder.ledger.events import Event, ExtraAttempt
+from bedrock_spark.run_folder.ledger.events import Event, ExtraAttempt, JobTokens
 from bedrock_spark.run_folder.ledger.known_jobs import KnownJobs, RunningSum
 from bedrock_spark.run_folder.ledger.ledger import Ledger
 from bedrock_spark.run_folder.ledger.state import (
@@ -24,6 +24,7 @@ __all__ = [
     "ExtraAttempt",
     "Hold",
     "Job",
+    "JobTokens",
     "KnownJobs",
     "Ledger",
     "LedgerState",

@@ -11,7 +11,7 @@ finding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -67,6 +67,17 @@ class Withdrawn(Event, frozen=True, tag="withdrawn"):
     at: float
 
 
+class JobTokens(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The input and output tokens of a job; in JSON, an array of both."""
+
+    input: int
+    output: int
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield both numbers."""
+        return iter((self.input, self.output))
+
+
 class Seen(Event, frozen=True, tag="seen"):
     """What a listing shows of a job.
 
@@ -82,7 +93,7 @@ class Seen(Event, frozen=True, tag="seen"):
     counts: tuple[int | None, int | None, int | None, int | None]
     at: float
     times: tuple[float | None, float | None] | None = None
-    tokens: tuple[int, int] | None = None
+    tokens: JobTokens | None = None
     images: int | None = None
 
 
@@ -259,7 +270,7 @@ def submitting(plan: JobPlan, now: float) -> Submitting:
 def seen(
     job: SeenJob,
     now: float,
-    tokens: tuple[int, int] | None = None,
+    tokens: JobTokens | None = None,
     images: int | None = None,
 ) -> Seen:
     """Return the event of a job in a listing, with the tokens and images of its manifest."""

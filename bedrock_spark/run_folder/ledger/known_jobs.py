@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Generic, Protocol, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, ValuesView
+from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
 from bedrock_spark.run_folder.ledger.state import Job
 
@@ -14,19 +14,30 @@ class _Summable(Protocol):
 
 
 S = TypeVar("S", bound=_Summable)
+D = TypeVar("D")
 
 
 class KnownJobs(Mapping[str, Job]):
     """Every job of a run by name, as it was last seen, and a log of the changes."""
 
     def __init__(self, jobs: Iterable[Job] = ()) -> None:
-        self._jobs: dict[str, Job] = {}
-        self._changed: list[str] = []
-        for job in jobs:
-            self.put(job)
+        self._jobs: dict[str, Job] = {job.job_name: job for job in jobs}
+        self._changed: list[str] = list(self._jobs)
 
     def __getitem__(self, name: str) -> Job:
         return self._jobs[name]
+
+    @overload
+    def get(self, key: str, /) -> Job | None: ...
+    @overload
+    def get(self, key: str, /, default: D) -> Job | D: ...
+    def get(self, key: str, /, default: Any = None) -> Any:
+        """Return a job, or the default if it is not known."""
+        return self._jobs.get(key, default)  # that of Mapping raises and catches a KeyError
+
+    def values(self) -> ValuesView[Job]:
+        """Return all jobs."""
+        return self._jobs.values()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._jobs)

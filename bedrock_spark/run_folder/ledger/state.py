@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from bedrock_spark.run_folder.ledger.events import (
     Finding,
     Finished,
     Held,
+    JobTokens,
     Late,
     Lost,
     RawEvent,
@@ -72,7 +74,7 @@ class Job(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     place: Place | None = None
     stopping: str | None = None
     announced_at: float | None = None
-    tokens: tuple[int, int] | None = None
+    tokens: JobTokens | None = None
     known_at: float | None = None
     settled_at: float | None = None
     images: int | None = None
@@ -83,7 +85,7 @@ class Job(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
         self,
         seen: SeenJob,
         at: float,
-        tokens: tuple[int, int] | None = None,
+        tokens: JobTokens | None = None,
         images: int | None = None,
     ) -> Job:
         """Return the job as the service showed it at a time; `tokens`, `images` if it has them."""
@@ -183,19 +185,16 @@ class LedgerState:
 
 
 def _submitting(state: LedgerState, event: Submitting) -> None:
-    if event.job_name not in state.jobs:
-        state.jobs[event.job_name] = Job(
-            event.shard_id,
-            event.attempt,
-            event.job_name,
-            event.token,
-            input_key=event.input,
-            records=event.records,
-            target=event.target,
-            place=_place(event),
-            announced_at=event.at,
-            longer=event.longer,
-        )
+    job = Job(
+        *(event.shard_id, event.attempt, event.job_name, event.token),
+        input_key=event.input,
+        records=event.records,
+        target=event.target,
+        place=_place(event),
+        announced_at=event.at,
+        longer=event.longer,
+    )
+    state.jobs.setdefault(event.job_name, job)
 
 
 def _place(event: Submitting) -> Place | None:
@@ -225,12 +224,12 @@ def _seen(state: LedgerState, event: Seen) -> None:
         event.job_arn,
         job.job_name,
         job.token,
-        event.status,
+        intern(event.status),
         event.message,
         *event.counts,
         *(event.times or ()),
     )
-    _replace_job(state, job.seen_as(seen, event.at, event.tokens, event.images))
+    _replace_job(state, job, job.seen_as(seen, event.at, event.tokens, event.images))
 
 
 def _duplicate(state: LedgerState, event: Duplicate) -> None:
@@ -245,7 +244,7 @@ def _duplicate(state: LedgerState, event: Duplicate) -> None:
 def _lost(state: LedgerState, event: Lost) -> None:
     job = state.jobs.get(event.job_name)
     if job is not None:
-        _replace_job(state, job.seen_as(lost_job(event, job.token), event.at))
+        _replace_job(state, job, job.seen_as(lost_job(event, job.token), event.at))
         detail = f"{event.job_arn or event.job_name}: {event.message}"
         _add_finding(state, "job_lost", job.shard_id, detail)
 
@@ -257,8 +256,7 @@ def lost_job(event: Lost, token: str) -> SeenJob:
     return SeenJob(event.job_arn, event.job_name, token, FAILED, event.message, succeeded=succeeded)
 
 
-def _replace_job(state: LedgerState, job: Job) -> None:
-    before = state.jobs[job.job_name]
+def _replace_job(state: LedgerState, before: Job, job: Job) -> None:
     state.jobs[job.job_name] = job
     if job.is_settled and not before.is_settled:
         state.streak.note(job.job_name, has_answers=job.has_answers)

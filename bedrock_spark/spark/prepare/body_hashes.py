@@ -26,7 +26,7 @@ from bedrock_spark.spark.prepare.render import (
     render_lines,
     slices_in_cache,
 )
-from bedrock_spark.spark.worker_process import exempt_modules_from_gc
+from bedrock_spark.spark.worker_process import set_up_worker
 from bedrock_spark.templates.body_template import BodyTemplate, RowRejected
 
 _CHANGED = "was replaced while prepare read it"
@@ -68,7 +68,7 @@ class HashBodies:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the batches with HASH, KEY and REPEATED replaced, their other columns unchanged."""
-        exempt_modules_from_gc()
+        set_up_worker()
         with open_objects(self.aws) as objects:
             template = body_template(self.config, objects.fetch)
             fetched = (s for batch in batches for s in with_media(batch, template, objects))

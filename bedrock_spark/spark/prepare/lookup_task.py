@@ -39,7 +39,7 @@ from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.prepare.streamed_answers import StreamedAnswers, without_answers
 from bedrock_spark.spark.prepare.task import Bucket, PrepareTask
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, row_bytes
-from bedrock_spark.spark.worker_process import exempt_modules_from_gc
+from bedrock_spark.spark.worker_process import set_up_worker
 from bedrock_spark.storage import Storage
 
 # The column in which a task returns its summary; null in rows that go on.
@@ -86,7 +86,7 @@ class LookupTask:
         number of rows, `collisions`: hashes that two bodies have, `bucket`: the summary of the rows
         that this task has cut into shards, if it has.
         """
-        exempt_modules_from_gc()
+        set_up_worker()
         first = next((batch for batch in batches if batch.num_rows), None)
         if first is None:
             return

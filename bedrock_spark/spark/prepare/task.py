@@ -48,12 +48,15 @@ from bedrock_spark.spark.prepare.shard_files import (
 )
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, Sizes, row_bytes
-from bedrock_spark.spark.worker_process import exempt_modules_from_gc
+from bedrock_spark.spark.worker_process import set_up_worker
 from bedrock_spark.storage import Storage
 from bedrock_spark.templates.body_template import RowRejected
 
 _ID_BYTES = LENGTH + OFFSET_BYTES
 _MAX_REASONS = 10
+# Arrow gives freed memory back after batches of this many bytes. The next batch gets fresh memory,
+# whose first use costs as much as the sha256 of the same bytes, so not after each small batch.
+_RELEASED_BYTES = 16_000_000
 _REPEATS = "repeats the key of another row"
 
 # One summary per bucket: see `Bucket.finish`.
@@ -102,7 +105,7 @@ class PrepareTask:
         was written is not to be used, and the summary says so by `hash_repeats`. Shards that are
         full by then have only rows before these two, and are written the same again.
         """
-        exempt_modules_from_gc()
+        set_up_worker()
         summary = self._summary(batches)
         if summary is not None:
             yield pa.RecordBatch.from_pydict({"summary": [json.dumps(summary)]})
@@ -118,10 +121,14 @@ class PrepareTask:
             try:
                 bucket.add(first)
                 del first
+                used = 0
                 for batch in batches:
                     bucket.add(batch)
                     # Otherwise Arrow keeps freed memory, and a worker that cuts many buckets grows.
-                    pa.default_memory_pool().release_unused()
+                    used += batch.nbytes
+                    if used >= _RELEASED_BYTES:
+                        pa.default_memory_pool().release_unused()
+                        used = 0
             except _HashRepeatsError:
                 for _ in batches:  # Spark wants its rows to be taken
                     pass

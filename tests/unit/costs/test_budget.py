@@ -28,7 +28,7 @@ from bedrock_spark.prices import RunPrices
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary, add_try
 from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
-from bedrock_spark.run_folder.ledger import Job, KnownJobs
+from bedrock_spark.run_folder.ledger import Job, JobTokens, KnownJobs
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.purchases import PurchaseNote
@@ -74,7 +74,7 @@ def a_job(
     **more: Any,
 ) -> Job:
     name = f"job-{shard}"
-    counted = None if tokens is None else (tokens, 0)
+    counted = None if tokens is None else JobTokens(tokens, 0)
     seen = SeenJob("arn", name, "t", status, total=10, processed=processed, succeeded=succeeded)
     return Job(f"shard-{shard:05d}-00", 1, name, "t", seen, tokens=counted, **more)
 

@@ -21,7 +21,7 @@ from bedrock_spark.report import Ending, build_report, totals_of
 from bedrock_spark.run_folder import prices as prices_file
 from bedrock_spark.run_folder.canary_results import Canary, add_try
 from bedrock_spark.run_folder.job_plan import Place, plan_job
-from bedrock_spark.run_folder.ledger import Job, KnownJobs
+from bedrock_spark.run_folder.ledger import Job, JobTokens, KnownJobs
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run, _with_prices_recorded
 from bedrock_spark.storage import LocalStorage
@@ -91,7 +91,7 @@ def a_job(place: Place | None, number: int = 1, status: str = "Completed", **mor
     """Return a job that used 1,000 tokens."""
     name = f"job-{number}"
     seen = SeenJob("arn", name, "t", status, total=10, processed=10, succeeded=10)
-    values = {"tokens": (600, 400), **more}
+    values = {"tokens": JobTokens(600, 400), **more}
     return Job(SHARD.shard_id, number, name, "t", seen, place=place, **values)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from bedrock_spark.config import RequestConfig, TokenPrices
 from bedrock_spark.costs.fallback_paid import FallbackPaid, fallback_paid
@@ -51,7 +52,7 @@ def test_a_sum_costs_what_its_parts_cost(a: int, b: int, c: int, d: int) -> None
 
 def paid(prices: RunPrices, tokens: Tokens) -> FallbackPaid:
     """Return what answers of the fallback with these tokens cost."""
-    use = ModelUse("m", "standard", 1, vars(tokens))
+    use = ModelUse("m", "standard", 1, asdict(tokens))
     manifest = RunManifest("r", 1, "a INT", (), ())
     return fallback_paid([[use]], prices, Expected(0, 0, ""), manifest)
 

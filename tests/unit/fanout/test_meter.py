@@ -22,7 +22,7 @@ from bedrock_spark.fanout.meter import JobSums, Meter
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.progress import Counts, Progress
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.ledger import Job, KnownJobs, RunningSum
+from bedrock_spark.run_folder.ledger import Job, JobTokens, KnownJobs, RunningSum
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.screen.text import money_text, slots_text
 from tests.unit.fake_run import RUN_ID, FakeRun
@@ -97,7 +97,7 @@ def test_money_of_an_earlier_fallback_counts(tmp_path: Path) -> None:
 
 STATUS = st.sampled_from(["InProgress", "Completed", "PartiallyCompleted", "Failed", "Stopped"])
 COUNT = st.one_of(st.none(), st.integers(0, 50))
-TOKENS = st.one_of(st.none(), st.tuples(st.integers(0, 900), st.integers(0, 900)))
+TOKENS = st.one_of(st.none(), st.builds(JobTokens, st.integers(0, 900), st.integers(0, 900)))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), STATUS, COUNT, COUNT, TOKENS), max_size=20))

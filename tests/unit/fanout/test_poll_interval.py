@@ -182,7 +182,7 @@ def test_a_job_that_no_sweep_shows_makes_the_sweep_list_everything() -> None:
     """Its assumed submit time may be wrong. It is reported once."""
     watermarks = Watermarks(5000.0)
     watermarks.track("a")
-    lost = [watermarks.end_sweep(set()) for _ in range(30)]
+    lost = [watermarks.end_sweep(watermarks.tracked()) for _ in range(30)]
     assert [name for names in lost for name in names] == ["a"]
     assert watermarks.low() is None
     watermarks.observe(submitted("a", 1000.0))

@@ -11,7 +11,7 @@ import pytest
 
 from bedrock_spark.errors import JobStateUnknownError, JobThrottledError, StorageError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.ledger import JobTokens, Ledger
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fake_run import RUN_ID, FakeRun
 from tests.unit.fakes import FakeBatchJobs
@@ -264,10 +264,10 @@ def test_jobs_of_other_runs_are_counted_rarely(fake_run: Callable[..., FakeRun])
 @pytest.mark.parametrize(
     ("counts", "tokens", "images"),
     [
-        ({"inputTokenCount": 5, "outputTokenCount": 6}, (5, 6), None),
-        ({"outputTokenCount": 6}, (0, 6), None),
+        ({"inputTokenCount": 5, "outputTokenCount": 6}, JobTokens(5, 6), None),
+        ({"outputTokenCount": 6}, JobTokens(0, 6), None),
         ({"outputImgCount512x512pStep50": 3, "outputImgCount1024x1024pStep50": 4}, None, 7),
-        ({"inputTokenCount": 0, "outputTokenCount": 0}, (0, 0), None),
+        ({"inputTokenCount": 0, "outputTokenCount": 0}, JobTokens(0, 0), None),
         ({"totalRecordCount": 50}, None, None),
         (None, None, None),
     ],
@@ -275,7 +275,7 @@ def test_jobs_of_other_runs_are_counted_rarely(fake_run: Callable[..., FakeRun])
 def test_what_a_manifest_counts_is_kept(
     fake_run: Callable[..., FakeRun],
     counts: dict[str, int] | None,
-    tokens: tuple[int, int] | None,
+    tokens: JobTokens | None,
     images: int | None,
 ) -> None:
     """In the ledger, too. A count that it lacks is unknown, and not 0: the budget estimates it."""

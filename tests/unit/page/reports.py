@@ -12,7 +12,7 @@ from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report import Ending, Failure, build_report, totals_of
 from bedrock_spark.run_folder.canary_results import Canary
-from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.ledger import Job, JobTokens
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
 from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.run import Run
@@ -32,7 +32,9 @@ def job(number: int, begins: float, seconds: float, status: str = "Completed", *
         times["ended_at"] = None
     shown = SeenJob(f"arn:{number}", f"j{number}", "t", status, **times, **counts)
     name = f"shard-{number:05d}-00"
-    return Job(name, 1, f"j{number}", "t", shown, tokens=(60_000, 8_000), known_at=BEGUN + begins)
+    return Job(
+        name, 1, f"j{number}", "t", shown, tokens=JobTokens(60_000, 8_000), known_at=BEGUN + begins
+    )
 
 
 def jobs_of(count: int, slots: int, seed: int = 3) -> dict[str, Job]:

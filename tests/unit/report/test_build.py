@@ -26,7 +26,7 @@ from bedrock_spark.report import (
 )
 from bedrock_spark.report.findings import purchase_findings
 from bedrock_spark.run_folder.canary_results import Canary
-from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.ledger import Job, JobTokens
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
 from bedrock_spark.run_folder.model_use import ModelUse
 from bedrock_spark.run_folder.purchases import PurchaseNote
@@ -151,7 +151,7 @@ def test_the_cost_is_reported_if_there_are_prices(
 ) -> None:
     """Batch by the tokens of its jobs, the fallback by its answers, the canary by all its tries."""
     jobs = [
-        structs.replace(job_of(f"shard-{i}", "Completed"), tokens=(1_000_000, 80_000))
+        structs.replace(job_of(f"shard-{i}", "Completed"), tokens=JobTokens(1_000_000, 80_000))
         for i in (0, 1)
     ]
     use = ModelUse(None, "standard", 7, {"input": 1_000, "output": 100})

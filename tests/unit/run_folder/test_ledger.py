@@ -21,7 +21,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place, plan_job
-from bedrock_spark.run_folder.ledger import Job, Ledger, snapshots
+from bedrock_spark.run_folder.ledger import Job, JobTokens, Ledger, snapshots
 from bedrock_spark.run_folder.ledger.events import (
     AnyEvent,
     Duplicate,
@@ -174,7 +174,7 @@ def test_every_kind_of_event_is_read_as_it_was_written() -> None:
     events = [
         submitting(PLAN, 1.0),
         Submitted("j", ARN, 2.0),
-        seen(a_job("InProgress", submitted_at=1.0), 3.0, (4, 5)),
+        seen(a_job("InProgress", submitted_at=1.0), 3.0, JobTokens(4, 5)),
         Duplicate(PLAN.job_name, f"{ARN}2", "InProgress", 3.5),
         Stopping("j", "user", 4.0),
         again("shard-1", extra, 5.0),
@@ -329,11 +329,13 @@ def test_a_snapshot_has_the_state_of_the_ledger(
     ledger.append([submitting(PLAN, 1.0), submitting(OTHER, 1.0), Held("stopped", "why", 1.0)])
     ledger.append([Stopping(PLAN.job_name, "user", 2.0), Finished("shard-1", "why", 2.0)])
     ledger.append([Duplicate(PLAN.job_name, f"{ARN}2", "Stopped", 2.0, "west")])
-    ledger.append([seen(a_job("Stopped", processed=3), 3.0, (4, 5)), Finding("k", "s", "d", 1.0)])
+    ledger.append(
+        [seen(a_job("Stopped", processed=3), 3.0, JobTokens(4, 5)), Finding("k", "s", "d", 1)]
+    )
     ledger.append([Swept({"": 7.0}, {"": {"others": 2}}, 4.0)])
     state = Ledger(LocalStorage(str(tmp_path))).load()
     assert state == ledger.state
-    assert state.jobs[PLAN.job_name].tokens == (4, 5)
+    assert state.jobs[PLAN.job_name].tokens == JobTokens(4, 5)
     snapshot = tmp_path / layout.snapshot_key(4)
     for damage in (snapshot.read_bytes()[:-9], b""):
         snapshot.write_bytes(damage)

@@ -1,17 +1,19 @@
-"""What a Python worker exempts from garbage collection, and does not import."""
+"""What a Python worker exempts from garbage collection, which memory it keeps, what it imports."""
 
 from __future__ import annotations
 
 import gc
+import platform
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
 from bedrock_spark.spark import worker_process
-from bedrock_spark.spark.worker_process import exempt_modules_from_gc
+from bedrock_spark.spark.worker_process import set_up_worker
 
 
 @pytest.fixture
@@ -26,16 +28,52 @@ def freezes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_worker_exempts_once(freezes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """What its tasks make is never exempt."""
     monkeypatch.setattr(worker_process.TaskContext, "get", staticmethod(lambda: object()))
-    exempt_modules_from_gc()
-    exempt_modules_from_gc()
+    set_up_worker()
+    set_up_worker()
     assert freezes == [1]
 
 
 def test_other_processes_are_left_alone(freezes: list[int]) -> None:
     """Tasks that a test or a driver calls itself exempt nothing of its process."""
-    exempt_modules_from_gc()
+    set_up_worker()
     assert freezes == []
     assert gc.get_freeze_count() == 0
+
+
+_FAULTS = """
+import resource
+import numpy as np
+from bedrock_spark.spark import worker_process
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def slice_of_rows():
+    return [np.ones(1_200_000, np.uint8) for _ in range(5)]
+
+worker_process.TaskContext.get = {context}
+worker_process.set_up_worker()
+slice_of_rows()
+before = faults()
+for _ in range(20):
+    slice_of_rows()
+print((faults() - before) // 20)
+"""
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other rules")
+def test_a_worker_uses_freed_memory_again() -> None:
+    """A slice of rows has 6 MB of arrays: 1,465 pages of 4 kB, if the system gives them anew."""
+    faults = {}
+    for context in ("object", "lambda: None"):
+        script = _FAULTS.format(context=context)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        faults[context] = int(done.stdout)
+    assert faults["object"] < 50
+    if not (_HUGE_PAGES.exists() and "[always]" in _HUGE_PAGES.read_text()):
+        assert faults["lambda: None"] > 300
 
 
 _IN_A_WORKER = """
