@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from bedrock_spark import limits
 from bedrock_spark.shards import record_ids
 from bedrock_spark.shards.lines import END, HEAD, MIDDLE
-from bedrock_spark.spark.prepare.arrow_columns import column_values, is_utf8
+from bedrock_spark.spark.prepare.arrow_columns import column_values
 from bedrock_spark.spark.prepare.escape import LINES, escaped
+from bedrock_spark.spark.prepare.utf8 import is_utf8
 from bedrock_spark.templates.body_template import BodyTemplate, Hole, RowRejected
 from bedrock_spark.templates.text_check import TextCheck
 
