@@ -17,7 +17,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,17 +31,19 @@ _swept_at: dict[int, float] = {}
 
 
 @contextmanager
-def scratch_folder(purpose: str) -> Iterator[Path]:
+def scratch_folder(purpose: str, local_dirs: Sequence[Path] = ()) -> Iterator[Path]:
     """Make an empty folder for the block; only this user can read it.
 
     purpose: a part of its name, for people
+    local_dirs: Spark's `spark.local.dir`, in a process that Spark does not tell it: the driver
     It is where the most bytes are free. Raises OSError if no folder can be made.
     """
+    places = _places(local_dirs)
     now = time.monotonic()
     if now - _swept_at.get(os.getpid(), -math.inf) >= _SWEEP_SECONDS:
         _swept_at[os.getpid()] = now
-        delete_abandoned()
-    folder, lock = _locked_folder(purpose)
+        delete_abandoned(local_dirs)
+    folder, lock = _locked_folder(purpose, places)
     try:
         yield folder
     finally:
@@ -50,9 +52,9 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
             os.close(lock)
 
 
-def delete_abandoned() -> None:
+def delete_abandoned(local_dirs: Sequence[Path] = ()) -> None:
     """Delete the scratch folders of this user whose processes are dead, in all places."""
-    for folder in (folder for place in _places() for folder in _scratch_folders(place)):
+    for folder in (folder for place in _places(local_dirs) for folder in _scratch_folders(place)):
         if not _is_ours(folder):
             continue
         lock = _lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +63,7 @@ def delete_abandoned() -> None:
             os.close(lock)
 
 
-def _places() -> list[Path]:
+def _places(local_dirs: Sequence[Path] = ()) -> list[Path]:
     """Return the folders in which this process may make scratch folders.
 
     Spark gives a Python worker the folders of its block manager, and those lie in the local folder
@@ -75,7 +77,8 @@ def _places() -> list[Path]:
         places = [path for path in folders if os.access(path, os.W_OK | os.X_OK)]
         if places:
             return list(dict.fromkeys(places))
-    return [Path(tempfile.gettempdir())]
+    places = [path for path in local_dirs if os.access(path, os.W_OK | os.X_OK)]
+    return list(dict.fromkeys(places)) or [Path(tempfile.gettempdir())]
 
 
 def free_space() -> list[tuple[Path, int]]:
@@ -98,13 +101,13 @@ def _free_bytes(place: Path) -> int:
         return 0  # a disk that fails is chosen last
 
 
-def _locked_folder(purpose: str) -> tuple[Path, int | None]:
+def _locked_folder(purpose: str, places: Sequence[Path]) -> tuple[Path, int | None]:
     """Make a folder; return it with the open file that holds its lock.
 
     On a file system without locks there is none, and nobody deletes a killed process's folder.
     """
     while True:
-        folder = _new_folder(f"{_PREFIX}{purpose}-{os.getpid()}-")
+        folder = _new_folder(f"{_PREFIX}{purpose}-{os.getpid()}-", places)
         lock = _lock(folder, fcntl.LOCK_EX)
         if folder.exists():
             return folder, lock
@@ -113,10 +116,10 @@ def _locked_folder(purpose: str) -> tuple[Path, int | None]:
             os.close(lock)
 
 
-def _new_folder(prefix: str) -> Path:
+def _new_folder(prefix: str, places: Sequence[Path]) -> Path:
     """Make a folder in the place with the most free bytes; in the next one if that disk fails."""
-    *places, last = sorted(_places(), key=_free_bytes, reverse=True)
-    for place in places:
+    *others, last = sorted(places, key=_free_bytes, reverse=True)
+    for place in others:
         with suppress(OSError):
             return Path(tempfile.mkdtemp(prefix=prefix, dir=place))
     return Path(tempfile.mkdtemp(prefix=prefix, dir=last))

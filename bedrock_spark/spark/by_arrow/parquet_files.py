@@ -40,21 +40,33 @@ _AS_KEY = (
 def open_parquet(file: RangeFile) -> pq.ParquetFile:
     """Open a file. Raises NeedsSparkError for types that Spark may hand to Python differently."""
     opened = pq.ParquetFile(file)
-    refuse_names(opened.schema_arrow.names)
-    for field in opened.schema_arrow:
-        own = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    refuse_types(opened, opened.schema_arrow.names)
+    return opened
+
+
+def refuse_types(file: pq.ParquetFile, names: Sequence[str]) -> None:
+    """Raise NeedsSparkError for columns that Spark may hand to Python differently.
+
+    names: of the columns that are read
+    """
+    refuse_names(file.schema_arrow.names)
+    missing = next((name for name in names if name not in file.schema_arrow.names), None)
+    if missing is not None:
+        raise NeedsSparkError(f"a file has no column {missing}")
+    for name in names:
+        kind = file.schema_arrow.field(name).type
+        own = kind.value_type if pa.types.is_dictionary(kind) else kind
         if not _is_same(own):
-            raise NeedsSparkError(f"the column {field.name} has the type {field.type}")
-    for number in range(len(opened.schema)):
-        column = opened.schema.column(number)
+            raise NeedsSparkError(f"the column {name} has the type {kind}")
+    for number in range(len(file.schema)):
+        column = file.schema.column(number)
         # To Arrow, or to one of its versions, these are bytes; to Spark, they are texts.
         if column.logical_type.type in _TEXTS_OF_SPARK:
             kind = column.logical_type.type
             raise NeedsSparkError(f"the column {column.path} has the type {kind} of Parquet")
-    own_types = (opened.metadata.metadata or {}).get(_SCHEMA_OF_SPARK, b"")
+    own_types = (file.metadata.metadata or {}).get(_SCHEMA_OF_SPARK, b"")
     if _TYPES_OF_SPARK.search(own_types):
         raise NeedsSparkError("the file has a column of a type that Spark alone knows")
-    return opened
 
 
 def plain(table: pa.Table | pa.RecordBatch) -> list[pa.RecordBatch]:

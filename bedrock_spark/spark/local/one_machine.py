@@ -31,6 +31,11 @@ _LATE_COMPILER = (
 )
 
 
+def is_one_machine(master: str) -> bool:
+    """Tell whether all tasks of a master of Spark run on this machine."""
+    return _MASTER.fullmatch(master) is not None
+
+
 def one_machine_settings(master: str | None, attempts: str | None = None) -> dict[str, str]:
     """Return the settings for a master of Spark; none for any but one machine.
 

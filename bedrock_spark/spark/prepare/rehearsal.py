@@ -23,6 +23,7 @@ from bedrock_spark.run_folder.manifest import Shard, shard_of
 from bedrock_spark.run_folder.prepared import KnownKeys, Prepared
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import read_shard
+from bedrock_spark.spark.local_shuffle.plain_files import find_plain_files
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.spark.prepare.cut_rows import cut_rows
 from bedrock_spark.spark.prepare.kept_files import KeptSink, KeptUnits
@@ -70,6 +71,7 @@ def rehearse(
                 lambda buckets, is_by_range: RehearsalTask(
                     config, columns, storage, aws, buckets, "", is_by_range
                 ),
+                find_plain_files(spark, config, table),
             )
             size = repartitioning.estimate_size()
             columns = with_known_keys(rows, columns, config)

@@ -14,6 +14,9 @@ from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.shards.plan import SourceSize
 from bedrock_spark.spark.at_once import actions_at_once
+from bedrock_spark.spark.local_shuffle.plain_files import PlainFiles
+from bedrock_spark.spark.local_shuffle.shuffle import cut_files
+from bedrock_spark.spark.local_shuffle.size import size_of_files
 from bedrock_spark.spark.prepare.looked import Looked
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.shuffle import (
@@ -38,6 +41,7 @@ class Repartitioning:
     """The repartitioning of a run's rows into buckets, until their number fits the exact size.
 
     task: returns the work on the buckets, given their number, and whether they are ranges of hashes
+    files: the rows as files, if the local shuffle may read them
     """
 
     config: Config
@@ -45,6 +49,7 @@ class Repartitioning:
     columns: SourceColumns
     rows: DataFrame
     task: Callable[[int, bool], PrepareTask]
+    files: PlainFiles | None = None
 
     def estimate_size(self) -> SourceSize:
         """Estimate the size of all records; count the rows and check the first bodies meanwhile.
@@ -54,6 +59,8 @@ class Repartitioning:
         Raises PlanError if there is no record, and ConfigError if the model would refuse the
         bodies. Of another run, there may be no record: no row has the wanted outcomes.
         """
+        if self.files is not None:
+            return size_of_files(self.files, self.config, self.columns, self.aws)
         template = body_template(self.config)
         with actions_at_once(self.rows.sparkSession) as actions:
             rows = actions.begin(self.rows.count)
@@ -92,15 +99,22 @@ class Repartitioning:
         buckets = looked.buckets if looked.cut else looked.planned_buckets(size, bounds)
         shuffles = shuffles_of(self.columns, self.config) if looked.rows is None else 1
         has_repeats = False
+        files = self.files if looked.rows is None else None
         for _ in range(_MAX_ROUNDS):
             summaries = list(looked.cut)
             if looked.size.records:
                 # A task for each bucket writes its records.
                 progress.expect(size.records, buckets, shuffles)
-                written = self._write_round(buckets, looked.rows, begin, has_repeats=has_repeats)
+                found = self._write_from_files(files, buckets, begin)
+                if found is None:
+                    files = None
+                    progress.expect(size.records, buckets, shuffles)
+                written = found or self._write_round(
+                    buckets, looked.rows, begin, has_repeats=has_repeats
+                )
                 if any("hash_repeats" in bucket for bucket in written):
                     # Keys repeat, or one of the rare pairs of keys has one hash.
-                    has_repeats = True
+                    has_repeats, files = True, None
                     progress.expect(size.records, buckets, shuffles)
                     written = self._write_round(
                         buckets, looked.rows, begin, has_repeats=has_repeats
@@ -117,6 +131,15 @@ class Repartitioning:
             "source: gives other rows each time it is read, so its shards would not be the same "
             "twice; write it to a table first"
         )
+
+    def _write_from_files(
+        self, files: PlainFiles | None, buckets: int, begin: Callable[[], object]
+    ) -> Summaries | None:
+        """Write all buckets by the local shuffle; None if only Spark can."""
+        if files is None:
+            return None
+        task = self.task(buckets, False)
+        return cut_files(self.rows.sparkSession, files, task, begin)
 
     def _write_round(
         self,

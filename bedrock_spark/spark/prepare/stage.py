@@ -46,6 +46,7 @@ from bedrock_spark.run_folder.prepared_files import (
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced, new_run_id
 from bedrock_spark.run_folder.source_run import DerivedFrom
 from bedrock_spark.spark.keep.copy import check_copy
+from bedrock_spark.spark.local_shuffle.plain_files import find_plain_files
 from bedrock_spark.spark.prepare.cut_rows import cut_rows
 from bedrock_spark.spark.prepare.key_repeats import with_known_keys
 from bedrock_spark.spark.prepare.looked import Looked
@@ -147,6 +148,7 @@ def _prepare(
             lambda buckets, is_by_range: PrepareTask(
                 config, columns, storage, aws, buckets, prepare_id, is_by_range
             ),
+            find_plain_files(spark, config, table),
         )
         size = repartitioning.estimate_size()
         with calls_at_once(storage) as calls:

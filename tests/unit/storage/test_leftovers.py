@@ -19,7 +19,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import PlanError, StorageError
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.leftovers import delete_leftovers
-from bedrock_spark.storage import LocalStorage, S3Storage, scratch_folder
+from bedrock_spark.storage import LocalStorage, S3Storage, scratch, scratch_folder
 from bedrock_spark.storage.scratch import delete_abandoned
 from tests.unit.fakes import CannedHttp, FakeClock, make_config
 from tests.unit.moto_s3 import s3_in_process
@@ -199,6 +199,26 @@ def test_without_a_folder_of_spark_the_systems_is_used(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with scratch_folder("test") as folder:
         assert folder.parent == tmp_path
+
+
+def test_a_driver_takes_the_local_folders_of_its_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If no variable names others. What a killed driver has left there is deleted."""
+    monkeypatch.delenv("LOCAL_DIRS", raising=False)
+    monkeypatch.delenv("SPARK_LOCAL_DIRS", raising=False)
+    own, other = tmp_path / "own", tmp_path / "other"
+    for folder in (own, other):
+        folder.mkdir()
+    left = own / ".bedrock-spark-scratch-shuffle-77-abcdefgh"
+    left.mkdir()
+    monkeypatch.setattr(scratch, "_swept_at", {})
+    with scratch_folder("shuffle", [tmp_path / "nowhere", own]) as folder:
+        assert folder.parent == own
+        assert not left.exists()
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", str(other))
+    with scratch_folder("shuffle", [own]) as folder:
+        assert folder.parent == other
 
 
 def test_a_scratch_folder_ends_with_its_block(temporary: Path) -> None:
