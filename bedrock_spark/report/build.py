@@ -137,11 +137,12 @@ def unique(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     others: set[tuple[Any, ...]] = set()
     found = []
     for finding in findings:
-        same = first.setdefault(finding["detail"], finding)
-        if same is not finding:
-            values = tuple(finding.values())
-            if values in others or values == tuple(same.values()):
-                continue
+        same = first.get(finding["detail"])
+        if same is None:
+            first[finding["detail"]] = finding
+        elif finding == same or (values := tuple(finding.values())) in others:
+            continue
+        else:
             others.add(values)
         found.append(finding)
     return found
