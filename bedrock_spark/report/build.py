@@ -134,13 +134,13 @@ def unique(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out a finding that was carried over and is found again."""
     # Mostly, the detail tells them apart: then nothing else is compared.
     first: dict[str, dict[str, Any]] = {}
-    others: set[tuple[Any, ...]] = set()
+    others: set[frozenset[tuple[str, Any]]] = set()
     found = []
     for finding in findings:
         same = first.get(finding["detail"])
         if same is None:
             first[finding["detail"]] = finding
-        elif finding == same or (values := tuple(finding.values())) in others:
+        elif finding == same or (values := frozenset(finding.items())) in others:
             continue
         else:
             others.add(values)
