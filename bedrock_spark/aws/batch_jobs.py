@@ -27,7 +27,14 @@ _SPEED_HEADER = "x-bedrock-emulator-speed"
 _MAX_SPEED = 1e6
 
 
-class SeenJob(msgspec.Struct, frozen=True, eq=False, gc=False, forbid_unknown_fields=True):
+class SeenJob(
+    msgspec.Struct,
+    frozen=True,
+    eq=False,
+    gc=False,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """A batch job as ListModelInvocationJobs shows it. Counts are 0 until processing starts.
 
     Two are equal if they have equal members, but for times and the model: not each call tells them.

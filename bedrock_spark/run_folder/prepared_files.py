@@ -120,7 +120,10 @@ def _kept_sizes(manifest: RunManifest) -> Iterator[tuple[str, int | None]]:
 def _lines_sizes(shards: Iterable[Shard]) -> Iterator[tuple[str, int | None]]:
     """Yield the files that hold the lines of shards, with the bytes of each."""
     for shard in shards:
-        yield from shard.sizes.items()
+        if shard.files:
+            yield from shard.sizes.items()
+        else:
+            yield shard.key, shard.bytes
 
 
 def _folders(shards: Iterable[Shard]) -> set[str]:

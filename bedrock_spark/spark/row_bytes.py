@@ -54,7 +54,9 @@ def _sum(columns: list[Sizes], rows: int) -> Sizes:
 
 def _int64(lengths: pa.Array) -> Sizes:
     """Return lengths as an array; a null has no length."""
-    values: Sizes = pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    if lengths.null_count:
+        lengths = pc.fill_null(lengths, 0)
+    values: Sizes = lengths.to_numpy().astype(np.int64)
     return values
 
 

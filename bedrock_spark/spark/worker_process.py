@@ -17,6 +17,7 @@ That takes 55 MB and half a second of CPU, and no task of ours needs it.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,19 +32,22 @@ from pyspark import TaskContext
 _PANDAS = "pandas"
 # A worker keeps at most twice as much freed memory for its next slice of rows.
 _REUSED_BYTES = 8_000_000
+# The process that is set up, if it is one. A process that it starts by a fork is another.
+_SET_UP: list[int] = []
 
 
 def set_up_worker() -> None:
     """Set this worker up for a task of ours; call it before the work.
 
-    By then a worker has imported its modules, and has made no garbage of its own: once, it exempts
-    what it has from garbage collection. Outside of a worker nothing is done.
+    By then a worker has imported its modules, and has made no garbage of its own: it exempts what
+    it has from garbage collection. It does this once, and notes that itself: to count what is
+    exempt takes 11 ms. Outside of a worker nothing is done.
     """
-    if TaskContext.get() is None:
+    if TaskContext.get() is None or os.getpid() in _SET_UP:
         return
+    _SET_UP.append(os.getpid())
     _keep_freed_memory()
-    if not gc.get_freeze_count():
-        gc.freeze()
+    gc.freeze()
 
 
 def _keep_freed_memory() -> None:

@@ -137,10 +137,14 @@ class LocalStorage:
     def scan(self, prefix: str) -> Iterator[StoredObject]:
         """Walk the folder that the prefix names, or the one above it, folder by folder."""
         begin = len(f"{self.root}".rstrip("/")) + 1
-        for path in self._files(prefix):
-            key, name = path[begin:], path.rpartition("/")[2]
-            if key.startswith(prefix) and not name.startswith((_TEMPORARY, _LOCK)):
-                yield from _stored(key, path)
+        for folder, names in self._folders_of_files(prefix):
+            above = f"{folder}/"[begin:]
+            rest = prefix[len(above) :]  # what a name must begin with; all names of a deeper folder
+            # By its descriptor: the kernel does not walk along the path to it for every file.
+            with _opened(folder) as opened:
+                for name in names:
+                    if name.startswith(rest) and not name.startswith((_TEMPORARY, _LOCK)):
+                        yield from _stored(f"{above}{name}", name, opened)
 
     def folders(self, prefix: str) -> Sequence[str]:
         """Return the subfolders of a folder; none of a folder that does not exist."""
@@ -153,7 +157,8 @@ class LocalStorage:
     def delete_leftovers(self, prefixes: Sequence[str], before: float) -> int:
         """Unlink old temporary files of any key. Never a lock: another process may hold it."""
         deleted = 0
-        for path in map(Path, self._files("")):
+        files = ((Path(folder), names) for folder, names in self._folders_of_files(""))
+        for path in (folder / name for folder, names in files for name in names):
             if path.name.startswith(_TEMPORARY):
                 with _storage_errors(path), suppress(FileNotFoundError):
                     # ctime, because a hard link to an old file has its old mtime.
@@ -162,8 +167,10 @@ class LocalStorage:
                         deleted += 1
         return deleted
 
-    def _files(self, prefix: str) -> Iterator[str]:
-        """Yield the paths of the files in the folder that the prefix names, or in the one above.
+    def _folders_of_files(self, prefix: str) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield the folder that the prefix names, or the one above, and all below it.
+
+        Each comes with the names of its files, in order.
 
         Of the one above, only those folders are walked whose names fit: a run folder may have many
         files besides the one that is looked for.
@@ -175,7 +182,8 @@ class LocalStorage:
                 subfolders[:] = [n for n in subfolders if f"{above}{n}/".startswith(prefix)]
                 is_first = False
             subfolders.sort()
-            yield from (f"{folder.rstrip('/')}/{name}" for name in sorted(names))
+            names.sort()
+            yield folder.rstrip("/"), names
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
@@ -241,10 +249,26 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _stored(key: str, path: str) -> list[StoredObject]:
-    """Return a file as an object; none if it was deleted since the folder was read."""
+@contextmanager
+def _opened(folder: str) -> Iterator[int | None]:
+    """Open a folder; None if it was deleted."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - a listing has many files, and a Path costs more
+        opened = os.open(folder or "/", os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        yield opened
+    finally:
+        os.close(opened)
+
+
+def _stored(key: str, name: str, folder: int | None) -> list[StoredObject]:
+    """Return a file as an object; none if it was deleted since the folder was read."""
+    if folder is None:
+        return []
+    try:
+        status = os.stat(name, dir_fd=folder)
     except FileNotFoundError:
         return []
     return [StoredObject(key, status.st_size, _version(status))]

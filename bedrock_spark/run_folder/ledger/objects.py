@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import io
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from bedrock_spark.run_folder.ledger.events import Event, RawEvent, decode_events
 
+_encode = msgspec.json.Encoder().encode
 _DAMAGED = "its checksum does not fit"
 
 
@@ -21,15 +22,19 @@ class DamagedObjectError(ValueError):
     """An object is torn or was changed. Only the ledger raises and catches it."""
 
 
-def encode(events: Iterable[RawEvent]) -> bytes:
-    """Return the bytes of an object."""
-    lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in events]
-    body = "".join(lines).encode()
-    digest = hashlib.sha256(body).hexdigest()
+def encode(events: Iterable[RawEvent | msgspec.Struct]) -> bytes:
+    """Return the bytes of an object. Memory holds them once, and one event."""
+    data, digest, count = io.BytesIO(), hashlib.sha256(), 0
+    for event in events:
+        count += 1
+        line = _encode(event) + b"\n"
+        digest.update(line)
+        data.write(line)
     # A random writer id makes each object unique: two controllers may append equal events.
     writer = secrets.token_hex(8)
-    end = {"event": "end", "events": len(lines), "sha256": digest, "writer": writer}
-    return body + json.dumps(end).encode() + b"\n"
+    end = {"event": "end", "events": count, "sha256": digest.hexdigest(), "writer": writer}
+    data.write(_encode(end) + b"\n")
+    return data.getvalue()
 
 
 def decode(data: bytes) -> list[RawEvent]:
@@ -50,17 +55,30 @@ def decode_known(data: bytes) -> Sequence[Event | RawEvent]:
     return _raw(array) if events is None else events
 
 
+def lines_of(data: bytes) -> Iterator[bytes]:
+    """Return the lines of an object, one after another: it may be large. Raises as `decode`."""
+    left = _end_of_events(data)
+    lines = io.BytesIO(data)  # of the same bytes: it copies none
+    return iter(lambda: lines.readline() if lines.tell() < left else b"", b"")
+
+
 def _array(data: bytes) -> bytes:
     """Return the events of an object as a JSON array."""
-    body, _, end = data.removesuffix(b"\n").rpartition(b"\n")
-    body += b"\n"
+    # One call decodes all lines: the objects are many and small.
+    return b"[" + data[: max(0, _end_of_events(data) - 1)].replace(b"\n", b",") + b"]"
+
+
+def _end_of_events(data: bytes) -> int:
+    """Return where the last line of an object begins. Raises as `decode`."""
+    end = len(data.removesuffix(b"\n"))
+    begin = data.rfind(b"\n", 0, end) + 1
     try:
-        if msgspec.json.decode(end)["sha256"] != hashlib.sha256(body).hexdigest():
+        digest = hashlib.sha256(memoryview(data)[:begin]).hexdigest()
+        if msgspec.json.decode(data[begin:end])["sha256"] != digest:
             raise DamagedObjectError(_DAMAGED)
     except (msgspec.DecodeError, KeyError, TypeError) as exc:
         raise DamagedObjectError(_DAMAGED) from exc
-    # One call decodes all lines: the objects are many and small.
-    return b"[" + body[:-1].replace(b"\n", b",") + b"]"
+    return begin
 
 
 def _raw(array: bytes) -> list[RawEvent]:

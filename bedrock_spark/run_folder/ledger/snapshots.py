@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from bedrock_spark.errors import StorageError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import place_of
 from bedrock_spark.run_folder.ledger.events import Duplicate, ExtraAttempt, RawEvent, as_json
-from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
+from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, encode, lines_of
 from bedrock_spark.run_folder.ledger.state import Hold, Job, LedgerState
 from bedrock_spark.run_folder.ledger.streak import Streak
 from bedrock_spark.storage import Storage
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 # The fewest ledger objects between two snapshots.
 EVERY = 500
-_FORMAT = 1
+_FORMAT = 2
 _NAME = re.compile(rf"{layout.SNAPSHOTS}/\d{{9,}}\.jsonl")
 
 
@@ -64,8 +65,8 @@ def read_newest_snapshot(storage: Storage) -> tuple[int, LedgerState]:
     for key in sorted(filter(_NAME.fullmatch, keys), key=layout.sequence_of, reverse=True):
         snapshot = layout.sequence_of(key)
         try:
-            state = _state(decode(storage.read(key)))
-        except (DamagedObjectError, KeyError, TypeError, msgspec.ValidationError):
+            state = _state(lines_of(storage.read(key)))
+        except (DamagedObjectError, KeyError, TypeError, msgspec.DecodeError):
             # It is damaged, or of a newer version.
             continue
         if state is not None:
@@ -73,7 +74,16 @@ def read_newest_snapshot(storage: Storage) -> tuple[int, LedgerState]:
     return 0, LedgerState()
 
 
-def _as_events(state: LedgerState) -> Iterator[RawEvent]:
+class _JobLine(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="job"):
+    """The line of a job."""
+
+    job: Job
+
+
+_JOB = msgspec.json.Decoder(_JobLine)
+
+
+def _as_events(state: LedgerState) -> Iterator[RawEvent | _JobLine]:
     extra_attempts = state.extra_attempts.items()
     yield {
         "event": "state",
@@ -90,14 +100,14 @@ def _as_events(state: LedgerState) -> Iterator[RawEvent]:
         "findings": state.findings,
     }
     for job in state.jobs.values():
-        yield {"event": "job", **msgspec.to_builtins(job)}
+        yield _JobLine(job)
 
 
-def _state(events: list[RawEvent]) -> LedgerState | None:
+def _state(lines: Iterator[bytes]) -> LedgerState | None:
     """Return the state, or None if another version wrote it in another format."""
-    if not events or events[0].get("format") != _FORMAT:
+    head: dict[str, Any] = msgspec.json.decode(next(lines, b"{}"))
+    if head.get("format") != _FORMAT:
         return None
-    head = dict(events[0])
     hold, streak = head.pop("hold"), Streak(**head.pop("streak", {}))
     for name in ("event", "format"):
         head.pop(name)
@@ -110,14 +120,17 @@ def _state(events: list[RawEvent]) -> LedgerState | None:
         hold=Hold(**hold) if hold else None,
         streak=streak,
     )
-    for event in events[1:]:
-        job = _job(dict(event))
+    for line in lines:
+        job = _JOB.decode(line).job
+        _share(job)
         state.jobs[job.job_name] = job
     return state
 
 
-def _job(values: dict[str, Any]) -> Job:
-    del values["event"]
-    place = values.pop("place", None)
-    job = msgspec.convert(values, Job)
-    return structs.replace(job, place=place_of(**place)) if place else job
+def _share(job: Job) -> None:
+    """Let a job that was just decoded share with other jobs what many of them have."""
+    if job.place is not None:
+        place = job.place
+        structs.force_setattr(job, "place", place_of(place.region, place.model_id, place.folder))
+    if job.seen is not None:
+        structs.force_setattr(job.seen, "status", intern(job.seen.status))

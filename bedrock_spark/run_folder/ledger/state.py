@@ -46,7 +46,7 @@ from bedrock_spark.run_folder.ledger.streak import Streak
 STOPPED_BY_USER, REFUSED, BREAKER, NO_SLOTS = "stopped", "refused", "breaker", "no_slots"
 
 
-class Job(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class Job(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """One attempt at one shard, as far as the ledger knows.
 
     input_key: the object that it reads, if that is not the whole shard

@@ -11,7 +11,8 @@ import xxhash
 
 from bedrock_spark.shards.record_ids import SEED, joined_key
 from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError
-from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, is_utf8
+from bedrock_spark.spark.prepare.arrow_columns import flat_bytes
+from bedrock_spark.spark.prepare.utf8 import is_utf8
 
 _NULL = b"null"
 _BACKSLASH, _QUOTE, _SPACE = ord("\\"), ord('"'), ord(" ")

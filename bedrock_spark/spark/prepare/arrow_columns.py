@@ -152,15 +152,3 @@ def offsets_of(array: pa.Array) -> npt.NDArray[Any]:
     is_large = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
     offsets = np.frombuffer(array.buffers()[1], np.int64 if is_large else np.int32)
     return offsets[array.offset : array.offset + len(array) + 1]
-
-
-def is_utf8(texts: pa.Array) -> bool:
-    """Tell whether all texts are valid UTF-8: in the JVM, a text may hold any bytes."""
-    signed = np.frombuffer(flat_bytes(texts), np.int8)
-    if not len(signed) or signed.min() >= 0:
-        return True  # ASCII, which is found out in a tenth of the time
-    try:
-        texts.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True

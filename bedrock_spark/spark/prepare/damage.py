@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bedrock_spark.spark.prepare.arrow_columns import is_utf8
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
+from bedrock_spark.spark.prepare.utf8 import is_utf8
 from bedrock_spark.templates.body_template import RowRejected
 
 NO_KEY = "is null, so the row has no key"

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bedrock_spark import limits
 from bedrock_spark.shards import record_ids
 from bedrock_spark.shards.lines import END, HEAD, MIDDLE
-from bedrock_spark.spark.prepare.arrow_columns import column_values, is_utf8
+from bedrock_spark.spark.prepare.arrow_columns import column_values, offsets_of
 from bedrock_spark.spark.prepare.escape import LINES, escaped
+from bedrock_spark.spark.prepare.utf8 import is_utf8
 from bedrock_spark.templates.body_template import BodyTemplate, Hole, RowRejected
 from bedrock_spark.templates.text_check import TextCheck
 
@@ -51,16 +53,24 @@ def render_lines(
         return pa.array(row_lines, LINES), rejected
     # Rows with a null may be rejected or have a default, long lines may be too long: row by row.
     longest = min(max_bytes, limits.MAX_BODY_BYTES)
-    sizes = pc.binary_length(lines)
-    is_doubtful = pc.fill_null(pc.greater(sizes, longest), True)
+    sizes = np.diff(offsets_of(lines))
+    is_doubtful = sizes > longest
+    if lines.null_count:
+        is_doubtful |= _as_mask(lines.is_null())
     for check in template.checks:
-        for is_refused in _refused_texts(batch, check, pc.max(sizes).as_py() or 0):
-            is_doubtful = pc.or_(is_doubtful, is_refused)
-    rows = np.flatnonzero(is_doubtful.to_numpy(zero_copy_only=False)).tolist()
+        for is_refused in _refused_texts(batch, check, int(sizes.max(initial=0))):
+            is_doubtful |= _as_mask(is_refused)
+    rows = np.flatnonzero(is_doubtful).tolist()
     if not rows:
         return lines, {}
     row_lines, rejected = _render_rows(ids, batch, rows, template, max_bytes)
-    return pc.replace_with_mask(lines, is_doubtful, pa.array(row_lines, LINES)), rejected
+    rendered = pa.array(row_lines, LINES)
+    return pc.replace_with_mask(lines, pa.array(is_doubtful), rendered), rejected
+
+
+def _as_mask(values: pa.Array) -> npt.NDArray[np.bool_]:
+    mask: npt.NDArray[np.bool_] = values.to_numpy(zero_copy_only=False)
+    return mask
 
 
 def _render_columns(

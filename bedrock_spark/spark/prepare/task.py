@@ -199,12 +199,12 @@ class Bucket:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Render a batch; write the pieces that the cutter does not hold back."""
+        self._check_bucket(batch)
         for cached in slices_in_cache(batch):
             for with_objects in with_media(cached, self._template, self._objects):
                 self._add_slice(with_objects)
 
     def _add_slice(self, batch: pa.RecordBatch) -> None:
-        self._check_bucket(batch)
         self._rows += batch.num_rows
         batch = self._without_repeated_keys(self._without_damaged(batch))
         row_sizes = row_bytes(batch.select(list(self._task.columns.kept))) + self._own_bytes

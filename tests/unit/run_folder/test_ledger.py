@@ -372,7 +372,7 @@ def test_the_snapshots_of_a_long_run_grow_with_its_jobs_not_with_their_square(
         if restarts and number % 20 == 0:
             ledger = Ledger(storage)
         ledger.append([structs.replace(submitting(PLAN, 1.0), job_name=f"{number:09d}")])
-    written = [p.read_bytes().count(b'"event": "job"') for p in tmp_path.glob("snapshots/*.jsonl")]
+    written = [p.read_bytes().count(b'"event":"job"') for p in tmp_path.glob("snapshots/*.jsonl")]
     assert len(written) > 3
     assert sum(written) <= 3 * jobs
     assert len(Ledger(storage).replay()) == jobs

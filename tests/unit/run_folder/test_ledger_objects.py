@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
+from bedrock_spark.run_folder.ledger.objects import (
+    DamagedObjectError,
+    decode,
+    encode,
+    lines_of,
+)
 
 VALUES = st.none() | st.integers(0, 2**53) | st.text() | st.lists(st.text(), max_size=3)
 EVENT = st.builds(
@@ -21,7 +26,7 @@ EVENTS = st.lists(EVENT, min_size=1, max_size=5)  # an object is never empty
 def test_events_are_read_as_they_were_written(events: list[dict[str, object]]) -> None:
     """And no two objects are equal: two controllers may append the same events."""
     data = encode(events)
-    assert decode(data) == events
+    assert decode(data) == events == [json.loads(line) for line in lines_of(data)]
     assert encode(events) != data
 
 
@@ -34,8 +39,9 @@ def test_an_object_that_was_cut_or_changed_is_damaged(
     place = draw.draw(st.integers(0, len(body) - 1))
     changed = bytes([data[place] ^ 1])
     for damaged in (data[:place], data[:place] + changed + data[place + 1 :], b"{}\n" + data):
-        with pytest.raises(DamagedObjectError):
-            decode(damaged)
+        for read in (decode, lines_of):
+            with pytest.raises(DamagedObjectError):
+                read(damaged)
 
 
 @pytest.mark.parametrize("event", [{"a": 1}, {}, 7, "event", ["event"], None])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedrock_spark.shards import index_builder
 from bedrock_spark.shards.byte_index import (
     BLOCK_BYTES,
     DamagedIndexError,
@@ -97,6 +98,18 @@ def test_a_block_is_left_out_if_all_its_records_are_known(
     may_hold_foreign = {index.block_of(i) for i in foreign - set(ids)}
     assert set(blocks) <= others | may_hold_foreign
     assert blocks == sorted(blocks)
+
+
+@given(shards(), st.integers(1, 50), st.integers(1, 30))
+def test_the_index_does_not_depend_on_the_pieces(
+    shard: tuple[list[str], list[int]], step: int, gathered: int
+) -> None:
+    """Nor on how many records are gathered before they are added."""
+    ids, sizes = shard
+    whole = built(ids, sizes, len(ids))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_builder, "_GATHERED", gathered)
+        assert built(ids, sizes, step).to_bytes() == whole.to_bytes()
 
 
 def test_the_ranks_never_fall_behind_the_last_hash() -> None:

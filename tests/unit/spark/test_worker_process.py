@@ -20,17 +20,21 @@ from bedrock_spark.spark.worker_process import set_up_worker
 def freezes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count instead of freezing: what this process has must stay collectable."""
     taken: list[int] = []
-    fake = SimpleNamespace(freeze=lambda: taken.append(1), get_freeze_count=lambda: len(taken))
+    fake = SimpleNamespace(freeze=lambda: taken.append(1))
     monkeypatch.setattr(worker_process, "gc", fake)
+    monkeypatch.setattr(worker_process, "_SET_UP", [])
     return taken
 
 
 def test_a_worker_exempts_once(freezes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What its tasks make is never exempt."""
+    """What its tasks make is never exempt. A process that is forked from it is another worker."""
     monkeypatch.setattr(worker_process.TaskContext, "get", staticmethod(lambda: object()))
     set_up_worker()
     set_up_worker()
     assert freezes == [1]
+    monkeypatch.setattr(worker_process.os, "getpid", lambda: -1)
+    set_up_worker()
+    assert freezes == [1, 1]
 
 
 def test_other_processes_are_left_alone(freezes: list[int]) -> None:

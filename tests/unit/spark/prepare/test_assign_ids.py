@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bedrock_spark.shards.buckets import bucket_of
 from bedrock_spark.shards.record_ids import encode
-from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
+from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat, id_column
 
 Row = tuple[int, str | None]
 BUCKET, BUCKETS = 2, 7
@@ -44,6 +44,13 @@ def identify(
 # Few hashes, so that many rows have one; some beside each other and at both ends of the range.
 HASHES = st.sampled_from([-MOST - 1, -MOST, -3, -2, 0, 1, 2, 5, 10**15, MOST - 1, MOST])
 ROWS = st.lists(st.tuples(HASHES, st.none() | st.sampled_from("abc")), max_size=60)
+
+
+@given(st.lists(st.integers(-MOST - 1, MOST) | HASHES | st.integers(-4000, 4000)))
+def test_ids_of_many_hashes_are_those_of_each(hashes: list[int]) -> None:
+    ids = id_column(np.array(hashes, np.int64))
+    ids.validate(full=True)
+    assert ids.to_pylist() == [encode(row_hash) for row_hash in hashes]
 
 
 @given(ROWS, st.integers(1, 60))

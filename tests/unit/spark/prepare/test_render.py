@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from bedrock_spark.limits import MAX_BODY_BYTES
 from bedrock_spark.spark.prepare import render
-from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, is_utf8, offsets_of
+from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.spark.prepare.render import render_lines
+from bedrock_spark.spark.prepare.utf8 import is_utf8
 from bedrock_spark.templates.body_template import BodyTemplate, compile_template
 
 BODY = {
