@@ -50,8 +50,9 @@ from bedrock_spark.fanout.targets import home_target
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
-from bedrock_spark.outputs.reconciliations import StoredRow, read_reconciliations, write_table
+from bedrock_spark.outputs.reconciliations import read_reconciliations, write_table
 from bedrock_spark.outputs.run_inputs import scan_inputs
+from bedrock_spark.outputs.stored_rows import StoredRow
 from bedrock_spark.report.build import write_report
 from bedrock_spark.report.gather import gather_report, read_known
 from bedrock_spark.report.values import Ending
@@ -201,10 +202,10 @@ def run_collect(folder: Path, shards: int) -> int:
     from bench.common.spark_session import bench_session
 
     run = bench_run(folder)
-    manifest, jobs = require_manifest(run.storage), Ledger(run.storage).replay()
     with bench_session("2g") as spark:
         spark.range(2, numPartitions=2).rdd.map(str).collect()  # the workers have started
         work = Measured()
+        manifest, jobs = require_manifest(run.storage), Ledger(run.storage).replay()
         units = collect(spark, run, manifest, jobs)
         assert sum(unit.rows for unit in units) == shards * RECORDS
         work.end()

@@ -1,4 +1,4 @@
-"""Many similar texts in little memory: they are compressed by the hundred, and read by need."""
+"""Many similar texts in little memory: they are compressed in groups, and read by need."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import overload
 
-# More texts in a group are hardly smaller together, and to read a single one takes longer.
-_GROUP = 256
+# More texts of a kilobyte are hardly smaller together, and to read a single one takes longer.
+_GROUP = 32
 # Higher levels take several times as long for a fifth of the bytes.
 _LEVEL = 1
 _BETWEEN = b"\n"
@@ -20,6 +20,8 @@ class PackedTexts(Sequence[bytes]):
     def __init__(self, texts: Iterable[bytes] = ()) -> None:
         self._groups: list[bytes] = []
         self._count = 0
+        # The group that was read last, by its place: as a rule, the next text is in it, too.
+        self._last: tuple[int, list[bytes]] = -1, []
         left = iter(texts)
         while group := list(islice(left, _GROUP)):
             whole = _BETWEEN.join(group)
@@ -39,8 +41,12 @@ class PackedTexts(Sequence[bytes]):
         """Return a text: its group is decompressed. Raises IndexError if there is none."""
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(self._count))]
-        place = range(self._count)[index]
-        return _texts_of(self._groups[place // _GROUP])[place % _GROUP]
+        number, place = divmod(range(self._count)[index], _GROUP)
+        last, texts = self._last
+        if last != number:
+            texts = _texts_of(self._groups[number])
+            self._last = number, texts
+        return texts[place]
 
     def __iter__(self) -> Iterator[bytes]:
         for group in self._groups:

@@ -15,7 +15,6 @@ import io
 import logging
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar, overload
 
 import msgspec
@@ -28,6 +27,7 @@ from bedrock_spark.outputs.reconciled_shard import (
     decode_reconciled,
     read_reconciled,
 )
+from bedrock_spark.outputs.stored_rows import StoredRow, StoredRows
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage, calls_at_once
 
@@ -59,21 +59,6 @@ class _Line(msgspec.Struct, frozen=True):
     reconciled: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRow:
-    """A reconciliation without its lists of records, as JSON.
-
-    version: of the object that it was made of
-    """
-
-    version: str
-    reconciled: bytes
-
-    def decode(self) -> ReconciledShard:
-        """Return the reconciliation. Raises msgspec.DecodeError if it is of another format."""
-        return ReconciledShard.from_json(self.reconciled)
-
-
 class Reconciliations(Sequence[ReconciledShard]):
     """The reconciliations of all units, sorted by their names.
 
@@ -88,9 +73,9 @@ class Reconciliations(Sequence[ReconciledShard]):
         self._uri = uri
 
     @classmethod
-    def of(cls, rows: Mapping[str, StoredRow], uri: str) -> Reconciliations:
+    def of(cls, rows: StoredRows, uri: str) -> Reconciliations:
         """Return the reconciliations of these units."""
-        return cls(PackedTexts(rows[unit].reconciled for unit in sorted(rows)), uri)
+        return cls(rows.in_order(), uri)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -128,17 +113,25 @@ def list_versions(storage: Storage) -> dict[str, str]:
 
 
 @garbage_collection_paused()
-def read_table(storage: Storage) -> dict[str, StoredRow]:
+def read_table(storage: Storage) -> StoredRows:
     """Return the rows of the table by unit, whether or not they are up to date.
 
     Returns none of a table that is missing or damaged, or that another version wrote.
     """
-    data = storage.read_if_present(layout.RECONCILIATIONS_FILE)
+    units: list[str] = []
+    versions: list[str] = []
+
+    def texts() -> Iterator[bytes]:
+        for line in _lines(storage.read_if_present(layout.RECONCILIATIONS_FILE)):
+            units.append(line.unit)
+            versions.append(line.version)
+            yield bytes(line.reconciled)
+
     try:
-        return {line.unit: StoredRow(line.version, bytes(line.reconciled)) for line in _lines(data)}
+        return StoredRows(PackedTexts(texts()), units, versions)
     except _DAMAGE as exc:
         _log_damage(storage, exc)
-        return {}
+        return StoredRows()
 
 
 def _lines(data: bytes | None) -> Iterator[_Line]:

@@ -12,7 +12,8 @@ from bedrock_spark.answers.digest import asking_of
 from bedrock_spark.config import parse_config
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
-from bedrock_spark.outputs.reconciliations import StoredRow, write_table
+from bedrock_spark.outputs.reconciliations import write_table
+from bedrock_spark.outputs.stored_rows import StoredRow
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run

@@ -14,8 +14,9 @@ import msgspec
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
-from bedrock_spark.outputs.reconciliations import StoredRow, list_versions, read_table
+from bedrock_spark.outputs.reconciliations import list_versions, read_table
 from bedrock_spark.outputs.run_inputs import scan_inputs
+from bedrock_spark.outputs.stored_rows import StoredRows
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.ledger import Job
@@ -33,7 +34,7 @@ class Collected:
     results, dead_letters: the version of such a file, by the units that have one
     """
 
-    rows: dict[str, StoredRow]
+    rows: StoredRows
     versions: Mapping[str, str]
     results: Mapping[str, str]
     dead_letters: Mapping[str, str]
@@ -78,7 +79,7 @@ class ChangedUnits:
     def __init__(
         self, task: CollectTask, manifest: RunManifest, jobs: Mapping[str, Sequence[Job]]
     ) -> None:
-        self.rows: dict[str, StoredRow] = {}
+        self.rows = StoredRows()
         self.changed_rows = 0
         self._task = task
         self._manifest = manifest
@@ -88,6 +89,7 @@ class ChangedUnits:
         storage = self._task.storage
         listed = scan_inputs(storage)
         collected = read_collected(storage, has_kept=bool(self._manifest.kept))
+        self.rows = collected.rows.none()
         shards = {shard.shard_id: shard for shard in self._manifest.shards}
         for unit, inputs in listed:
             if unit in shards:
@@ -137,7 +139,7 @@ class ChangedUnits:
     def _is_current(self, work: ShardWork, collected: Collected) -> bool:
         """Tell whether nothing has changed since a unit was collected; then keep its row."""
         unit = work.unit
-        row = collected.rows.pop(unit, None)
+        row = collected.rows.get(unit)
         if row is None or row.version != collected.versions.get(unit):
             return False
         try:
@@ -150,7 +152,7 @@ class ChangedUnits:
             and not self._may_have_late_output(reconciled, work)
         )
         if is_current:
-            self.rows[unit] = row
+            collected.rows.move(unit, self.rows)
         return is_current
 
     def _may_have_late_output(self, reconciled: ReconciledShard, work: ShardWork) -> bool:

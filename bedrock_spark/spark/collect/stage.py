@@ -16,7 +16,8 @@ from bedrock_spark.answers.digest import asking_of
 from bedrock_spark.config import Config
 from bedrock_spark.families import family_of
 from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
-from bedrock_spark.outputs.reconciliations import Reconciliations, StoredRow, write_table
+from bedrock_spark.outputs.reconciliations import Reconciliations, write_table
+from bedrock_spark.outputs.stored_rows import StoredRow
 from bedrock_spark.prices.named_models import batch_model_ids
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.ledger import Job

@@ -12,7 +12,8 @@ from bedrock_spark.browse.unit_counts import count_units
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
-from bedrock_spark.outputs.reconciliations import Reconciliations, StoredRow
+from bedrock_spark.outputs.reconciliations import Reconciliations
+from bedrock_spark.outputs.stored_rows import StoredRow, StoredRows
 from bedrock_spark.run_folder import layout
 from tests.unit.browse.run_of_rows import (
     REJECTS,
@@ -64,7 +65,8 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
 
 
 def counted(*shards: ReconciledShard, prefix: str = "") -> Reconciliations:
-    rows = {each.unit: StoredRow("v", each.to_json()) for each in shards}
+    rows = StoredRows()
+    rows.update({each.unit: StoredRow("v", each.to_json()) for each in shards})
     return Reconciliations.of(rows, "folder")
 
 
@@ -126,6 +128,8 @@ def test_groups_of_errors_are_the_largest_first() -> None:
 
 
 def test_a_damaged_reconciliation_is_named() -> None:
-    made = Reconciliations.of({shard(0): StoredRow("v", b"{}")}, "folder")
+    rows = StoredRows()
+    rows[shard(0)] = StoredRow("v", b"{}")
+    made = Reconciliations.of(rows, "folder")
     with pytest.raises(RunFolderError, match="folder: a reconciliation is damaged"):
         count_units([shard(0)], made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import MutableMapping
 from pathlib import Path
 
 import msgspec
@@ -14,13 +15,13 @@ from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
 from bedrock_spark.outputs.reconciliations import (
     Reconciliations,
-    StoredRow,
     find_reconciliations,
     list_versions,
     read_reconciliations,
     read_table,
     write_table,
 )
+from bedrock_spark.outputs.stored_rows import StoredRow, StoredRows
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import LocalStorage
 
@@ -84,7 +85,7 @@ def test_two_drivers_and_kills_at_any_moment_never_hide_an_object(
     """Readers see the newest object of each unit, whatever the tables of both drivers have."""
     storage = LocalStorage(str(tmp_path_factory.mktemp("run")))
     newest: dict[str, int] = {}
-    drivers: list[dict[str, StoredRow]] = [{}, {}]
+    drivers: list[MutableMapping[str, StoredRow]] = [{}, {}]
     steps = [(0, *step) for step in one] + [(1, *step) for step in two]
     steps = [step for pair in zip(steps[::2], steps[1::2], strict=False) for step in pair[::-1]]
     for number, (driver, what, unit) in enumerate(steps):
@@ -148,7 +149,8 @@ def test_a_run_that_was_never_collected_has_none(tmp_path: Path) -> None:
 
 def test_reconciliations_are_a_sequence_sorted_by_name(tmp_path: Path) -> None:
     storage = LocalStorage(str(tmp_path))
-    rows = {unit: commit(storage, unit, n) for n, unit in enumerate(reversed(UNITS))}
+    rows = StoredRows()
+    rows.update({unit: commit(storage, unit, n) for n, unit in enumerate(reversed(UNITS))})
     reconciliations = Reconciliations.of(rows, storage.uri)
     assert [r.unit for r in reconciliations] == list(UNITS)
     assert (len(reconciliations), reconciliations[0].unit) == (3, UNITS[0])

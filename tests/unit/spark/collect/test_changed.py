@@ -15,7 +15,8 @@ from msgspec import structs
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import RunFolderError
-from bedrock_spark.outputs.reconciliations import StoredRow, read_table, write_table
+from bedrock_spark.outputs.reconciliations import read_table, write_table
+from bedrock_spark.outputs.stored_rows import StoredRow
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
