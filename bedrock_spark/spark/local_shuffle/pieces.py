@@ -12,6 +12,7 @@ a few megabytes.
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,6 +28,8 @@ from bedrock_spark.spark.prepare.columns import HASH
 
 # The bytes of a batch in a file, and of a batch of merged rows.
 _BATCH_BYTES = 4_000_000
+# After as many bytes of merged rows, no page of the files stays in this process.
+_MAPPED_BYTES = 64_000_000
 _ROWS, _STARTS = ".arrow", ".starts.npy"
 
 
@@ -91,7 +94,8 @@ def merged_rows(folder: Path, bucket: int) -> Iterator[pa.RecordBatch]:
     folder: has the files of the shuffle, and no other. Which of two rows with one hash comes first
         depends on how the source is stored
     """
-    pieces = list(_pieces(folder, bucket))
+    files = [_File(path) for path in sorted(folder.glob(f"*{_ROWS}"))]
+    pieces = [piece for file in files for piece in file.pieces(bucket)]
     if not pieces:
         return
     lengths = np.array([piece.num_rows for piece in pieces])
@@ -105,6 +109,7 @@ def merged_rows(folder: Path, bucket: int) -> Iterator[pa.RecordBatch]:
     rows = max(1, len(order) * _BATCH_BYTES // max(1, size))
     # How many rows of each piece are behind: these are its first ones.
     behind = np.zeros(len(pieces), np.int64)
+    gathered = 0
     for start in range(0, len(order), rows):
         of_batch = piece_of[start : start + rows]
         counts = np.bincount(of_batch, minlength=len(pieces))
@@ -114,18 +119,36 @@ def merged_rows(folder: Path, bucket: int) -> Iterator[pa.RecordBatch]:
         # A row's place in its piece becomes its place among these rows.
         moved = np.cumsum(counts) - counts - behind - first_rows
         places = order[start : start + rows] + moved[of_batch]
-        yield together.take(pa.array(places))
+        taken = together.take(pa.array(places))
+        del parts, together
+        gathered += taken.nbytes
+        if gathered > _MAPPED_BYTES:
+            gathered = 0
+            for file in files:
+                file.unload()
+        yield taken
         behind += counts
 
 
-def _pieces(folder: Path, bucket: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a bucket in each batch of each file that has any."""
-    for path in sorted(folder.glob(f"*{_ROWS}")):
-        starts = np.load(_beside(path.with_suffix(""), _STARTS), mmap_mode="r")
-        begins, ends = np.array(starts[:, bucket]), np.array(starts[:, bucket + 1])
-        having = np.flatnonzero(ends > begins)
-        if len(having):
-            opened = pa.ipc.open_file(pa.memory_map(str(path)))
-            for number in having.tolist():
-                rows = int(ends[number] - begins[number])
-                yield opened.get_batch(number).slice(int(begins[number]), rows)
+class _File:
+    """A file of the shuffle, mapped into memory."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as opened:
+            self._mapped = mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ)
+        self._rows = pa.ipc.open_file(pa.py_buffer(self._mapped))
+        self._starts = np.load(_beside(path.with_suffix(""), _STARTS), mmap_mode="r")
+
+    def pieces(self, bucket: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a bucket in each batch that has any."""
+        begins, ends = np.array(self._starts[:, bucket]), np.array(self._starts[:, bucket + 1])
+        for number in np.flatnonzero(ends > begins).tolist():
+            begin, end = int(begins[number]), int(ends[number])
+            yield self._rows.get_batch(number).slice(begin, end - begin)
+
+    def unload(self) -> None:
+        """Let this process hold no page of the file. What is read again comes from the disk cache.
+
+        The pages would count as memory of this process, up to the whole bucket.
+        """
+        self._mapped.madvise(mmap.MADV_DONTNEED)

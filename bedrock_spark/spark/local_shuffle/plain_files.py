@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # The footers of more files are not read by the driver alone.
 _MOST_FILES = 1_000
+# Arrow reads a column of a row group by pieces of this size.
+_READ_BYTES = 1_000_000
 # The size of records is estimated from the first rows of a few files.
 _SAMPLED_FILES, _SAMPLED_ROWS = 4, 500
 # By these, Spark reads other values, or hands them to Python in other types.
@@ -206,7 +208,8 @@ def _groups(file: FileVersion, names: Sequence[str], schema: pa.Schema) -> Itera
 
 
 def _opened(file: FileVersion) -> pq.ParquetFile:
-    return pq.ParquetFile(file.path, coerce_int96_timestamp_unit="us")
+    # Without a buffer, Arrow reads a column of a row group whole.
+    return pq.ParquetFile(file.path, coerce_int96_timestamp_unit="us", buffer_size=_READ_BYTES)
 
 
 def _sample(groups: Sequence[RowGroup], names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:

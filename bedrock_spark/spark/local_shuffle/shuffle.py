@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _STAGE = "prepare"
 # The rows that a task puts in order at once, and holds in memory twice.
-_ORDERED_BYTES = 32_000_000
+_ORDERED_BYTES = 16_000_000
 # A task reads row groups of about this size.
 _TASK_BYTES = 128_000_000
 # Of more buckets, a task has too few rows at once: then pieces are a few rows.
