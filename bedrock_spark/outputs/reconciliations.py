@@ -10,16 +10,18 @@ that is missing, damaged or old costs time, and nothing else.
 from __future__ import annotations
 
 import gzip
+import heapq
 import io
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, overload
 
 import msgspec
 
 from bedrock_spark.garbage import garbage_collection_paused
+from bedrock_spark.outputs.packed_texts import PackedTexts
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
     damaged,
@@ -34,7 +36,13 @@ log = logging.getLogger(__name__)
 T = TypeVar("T", bound=msgspec.Struct)
 
 _FORMAT = 1
-_DAMAGE = (OSError, EOFError, zlib.error, msgspec.DecodeError)
+
+
+class _OutOfOrderError(ValueError):
+    """The lines of a table are not sorted. Only this module raises and catches it."""
+
+
+_DAMAGE = (OSError, EOFError, zlib.error, msgspec.DecodeError, _OutOfOrderError)
 # Higher levels take four times as long for a tenth of the bytes.
 _GZIP_LEVEL = 1
 
@@ -69,15 +77,20 @@ class StoredRow:
 class Reconciliations(Sequence[ReconciledShard]):
     """The reconciliations of all units, sorted by their names.
 
-    Each is decoded when it is read: as JSON it takes a quarter of the memory. Then RunFolderError
-    is raised if it is of another format.
+    Each is decoded when it is read: as compressed JSON it takes a fortieth of the memory. Then
+    RunFolderError is raised if it is of another format. It costs less to read all than some.
 
-    uri: of the run folder, for messages
+    rows: as JSON, sorted by the names of the units; uri: of the run folder, for messages
     """
 
-    def __init__(self, rows: Mapping[str, StoredRow], uri: str) -> None:
-        self._rows = [rows[unit].reconciled for unit in sorted(rows)]
+    def __init__(self, rows: PackedTexts, uri: str) -> None:
+        self._rows = rows
         self._uri = uri
+
+    @classmethod
+    def of(cls, rows: Mapping[str, StoredRow], uri: str) -> Reconciliations:
+        """Return the reconciliations of these units."""
+        return cls(PackedTexts(rows[unit].reconciled for unit in sorted(rows)), uri)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -136,8 +149,15 @@ def _lines(data: bytes | None) -> Iterator[_Line]:
     if data is None:
         return
     with gzip.open(io.BytesIO(data)) as lines:
-        if msgspec.json.decode(lines.readline(), type=_Head).format == _FORMAT:
-            yield from map(msgspec.json.Decoder(_Line).decode, lines)
+        if msgspec.json.decode(lines.readline(), type=_Head).format != _FORMAT:
+            return
+        decode, before = msgspec.json.Decoder(_Line).decode, ""
+        for text in lines:
+            line = decode(text)
+            if line.unit <= before:
+                raise _OutOfOrderError(f"{line.unit} is after {before}")
+            yield line
+            before = line.unit
 
 
 def _log_damage(storage: Storage, exc: Exception) -> None:
@@ -162,11 +182,39 @@ def read_reconciliations(storage: Storage) -> Reconciliations:
 
     One listing, the table, and one read for each object that the table does not cover.
     """
+    versions, data = _read_both(storage)
+    units: list[str] = []
+    try:
+        rows = PackedTexts(_current_rows(data, versions, units))
+    except _DAMAGE as exc:
+        _log_damage(storage, exc)
+        units, rows = [], PackedTexts()
+    for unit in units:
+        del versions[unit]
+    if versions:
+        newer = ((unit, read_reconciled(storage, unit)) for unit in sorted(versions))
+        texts = ((unit, reconciled.without_ids().to_json()) for unit, reconciled in newer)
+        both = heapq.merge(zip(units, rows, strict=True), texts)
+        rows = PackedTexts(text for _, text in both)
+    return Reconciliations(rows, storage.uri)
+
+
+def _read_both(storage: Storage) -> tuple[dict[str, str], bytes | None]:
+    """Return the version of every unit's object, and the table as it is stored."""
     with calls_at_once(storage) as calls:
         listing = calls.begin(list_versions, storage)
-        table = calls.begin(read_table, storage)
-    rows = dict(_current_rows(storage, listing.result(), table.result()))
-    return Reconciliations(rows, storage.uri)
+        table = calls.begin(storage.read_if_present, layout.RECONCILIATIONS_FILE)
+    return listing.result(), table.result()
+
+
+def _current_rows(
+    data: bytes | None, versions: Mapping[str, str], units: list[str]
+) -> Iterator[bytes]:
+    """Yield the rows of a table that are up to date; add the unit of each to `units`."""
+    for line in _lines(data):
+        if versions.get(line.unit) == line.version:
+            units.append(line.unit)
+            yield bytes(line.reconciled)
 
 
 @garbage_collection_paused()
@@ -178,11 +226,8 @@ def find_reconciliations(
     It calls the storage as `read_reconciliations` does. Memory holds those that are wanted, and the
     versions of all units. Raises RunFolderError if one is of another format.
     """
-    with calls_at_once(storage) as calls:
-        listing = calls.begin(list_versions, storage)
-        table = calls.begin(storage.read_if_present, layout.RECONCILIATIONS_FILE)
-    decode, versions, data = msgspec.json.Decoder(kind).decode, listing.result(), table.result()
-    found, left = [], versions.copy()
+    versions, data = _read_both(storage)
+    decode, found, left = msgspec.json.Decoder(kind).decode, [], versions.copy()
     try:
         # Nothing of it is used before its checksum, which is at its end.
         for line in _lines(data):
@@ -199,14 +244,3 @@ def find_reconciliations(
         return [*found, *filter(is_wanted, newer)]
     except msgspec.MsgspecError as exc:
         raise damaged(storage.uri, exc) from exc
-
-
-def _current_rows(
-    storage: Storage, versions: Mapping[str, str], rows: Mapping[str, StoredRow]
-) -> Iterable[tuple[str, StoredRow]]:
-    for unit, version in versions.items():
-        row = rows.get(unit)
-        if row is None or row.version != version:
-            reconciled = read_reconciled(storage, unit)
-            row = StoredRow(version, reconciled.without_ids().to_json())
-        yield unit, row

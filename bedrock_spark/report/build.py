@@ -132,10 +132,20 @@ def check_complete(report: Report) -> None:
 
 def unique(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out a finding that was carried over and is found again."""
-    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
+    # Mostly, the detail tells them apart: then nothing else is compared.
+    first: dict[str, dict[str, Any]] = {}
+    others: set[frozenset[tuple[str, Any]]] = set()
+    found = []
     for finding in findings:
-        seen.setdefault(tuple(finding.values()), finding)
-    return list(seen.values())
+        same = first.get(finding["detail"])
+        if same is None:
+            first[finding["detail"]] = finding
+        elif finding == same or (values := frozenset(finding.items())) in others:
+            continue
+        else:
+            others.add(values)
+        found.append(finding)
+    return found
 
 
 def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:

@@ -88,7 +88,11 @@ def totals_of(
         if unit.unit in unsettled:
             numbers[WAITING] += unit.outcomes.get(MISSING, 0)
         reasons.merge(unit.reasons, unit.other_reasons)
-        findings += (finding.as_json() for finding in unit.findings)
+        for finding in unit.findings:
+            shown = finding.as_json()
+            if finding.shard_id == unit.unit:
+                shown["shard_id"] = unit.unit  # the same string: a run may have very many findings
+            findings.append(shown)
         labels.add(unit.labels)
         by_model.add_all(unit.fallback_models)
         counted.append((unit.unit, sum(unit.outcomes.values())))

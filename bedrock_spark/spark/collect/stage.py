@@ -62,7 +62,7 @@ def collect(
     for collected in map(_COLLECTED.decode, done):
         reconciled = collected.reconciled
         rows[reconciled.unit] = StoredRow(collected.version, reconciled.to_json())
-    reconciliations = Reconciliations(rows, run.storage.uri)
+    reconciliations = Reconciliations.of(rows, run.storage.uri)
     with calls_at_once(run.storage) as calls:
         tables = [calls.begin(write_reconciliation, run.storage, reconciliations, jobs)]
         if done:

@@ -65,7 +65,7 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
 
 def counted(*shards: ReconciledShard, prefix: str = "") -> Reconciliations:
     rows = {each.unit: StoredRow("v", each.to_json()) for each in shards}
-    return Reconciliations(rows, "folder")
+    return Reconciliations.of(rows, "folder")
 
 
 def test_a_column_with_values_that_are_no_labels_rules_nothing_out() -> None:
@@ -126,6 +126,6 @@ def test_groups_of_errors_are_the_largest_first() -> None:
 
 
 def test_a_damaged_reconciliation_is_named() -> None:
-    made = Reconciliations({shard(0): StoredRow("v", b"{}")}, "folder")
+    made = Reconciliations.of({shard(0): StoredRow("v", b"{}")}, "folder")
     with pytest.raises(RunFolderError, match="folder: a reconciliation is damaged"):
         count_units([shard(0)], made)

@@ -60,6 +60,7 @@ def rows_read(storage: LocalStorage) -> dict[str, int]:
     whole, parts = read_reconciliations(storage), find_reconciliations(storage, Rows, bool)
     assert not any(r.unanswered_ids for r in whole)
     rows = {r.unit: r.rows for r in whole}
+    assert [r.unit for r in whole] == sorted(rows)
     assert sorted((r.unit, r.rows) for r in parts) == sorted(rows.items())
     few = find_reconciliations(storage, Rows, lambda part: part.rows < 10)
     assert {r.unit for r in few} == {unit for unit, count in rows.items() if count < 10}
@@ -126,6 +127,7 @@ def test_only_the_objects_that_the_table_does_not_cover_are_read(tmp_path: Path)
             gzip.compress(gzip.decompress(data).replace(b'"rows":3', b'"rows":4'))[:-8] + data[-8:]
         ),
         lambda data: gzip.compress(gzip.decompress(data) + b'{"unit":\n'),
+        lambda data: gzip.compress(gzip.decompress(data) + gzip.decompress(data).split(b"\n")[1]),
     ],
 )
 def test_a_damaged_table_only_costs_time(tmp_path: Path, damage: object) -> None:
@@ -147,7 +149,7 @@ def test_a_run_that_was_never_collected_has_none(tmp_path: Path) -> None:
 def test_reconciliations_are_a_sequence_sorted_by_name(tmp_path: Path) -> None:
     storage = LocalStorage(str(tmp_path))
     rows = {unit: commit(storage, unit, n) for n, unit in enumerate(reversed(UNITS))}
-    reconciliations = Reconciliations(rows, storage.uri)
+    reconciliations = Reconciliations.of(rows, storage.uri)
     assert [r.unit for r in reconciliations] == list(UNITS)
     assert (len(reconciliations), reconciliations[0].unit) == (3, UNITS[0])
     assert [r.unit for r in reconciliations[1:]] == list(UNITS[1:])

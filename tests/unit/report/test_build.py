@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from bedrock_spark.aws.batch_jobs import SeenJob
@@ -24,6 +26,7 @@ from bedrock_spark.report import (
     totals_of,
     write_report,
 )
+from bedrock_spark.report.build import unique
 from bedrock_spark.report.findings import purchase_findings
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job, JobTokens
@@ -288,3 +291,19 @@ def test_model_units_that_may_bill_are_a_finding() -> None:
     (finding,) = purchase_findings([note, replace(note, over_at=9.0, why="deleted")])
     assert (finding["kind"], finding["count"]) == ("model_units_may_bill", 2)
     assert "2 model units named bs-r are not known to be deleted" in finding["detail"]
+
+
+FINDINGS = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from("ab"),
+        "shard_id": st.sampled_from(["", "s"]),
+        "detail": st.sampled_from(["d", "e"]),
+        "count": st.integers(1, 2),
+    }
+)
+
+
+@given(st.lists(FINDINGS, max_size=12))
+def test_a_finding_that_is_found_again_is_shown_once(findings: list[dict[str, Any]]) -> None:
+    """Of findings that differ in one value only, all are shown, in their order."""
+    assert unique(findings) == [f for n, f in enumerate(findings) if f not in findings[:n]]
