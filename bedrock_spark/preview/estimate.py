@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from msgspec import structs
+
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.costs.call_bound import CallBound, bound_of, doubts_in_words
@@ -83,7 +85,7 @@ def estimate(config: Config, prices: RunPrices, bounds: Sequence[CallBound]) -> 
 
 def _with_output(bound: CallBound, output: int) -> CallBound:
     """Return a bound for an answer of this many tokens."""
-    return replace(bound, usage=replace(bound.usage, output=output))
+    return replace(bound, usage=structs.replace(bound.usage, output=output))
 
 
 def _answers_text(config: Config) -> bool:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 from pyspark.sql import SparkSession
 
@@ -39,10 +40,19 @@ def bench_config(corpus: Path, folder: Path) -> Config:
     )
 
 
-def prepare_corpus(spark: SparkSession, corpus: Path, folder: Path) -> RunManifest:
-    """Prepare a corpus in a folder, after deleting that folder."""
+def prepare_corpus(
+    spark: SparkSession, corpus: Path, folder: Path, *, by_spark: bool = False
+) -> RunManifest:
+    """Prepare a corpus in a folder, after deleting that folder.
+
+    by_spark: by Spark's shuffle, as on a cluster
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    return prepare(spark, open_run(bench_config(corpus, folder), SystemClock()))
+    run = open_run(bench_config(corpus, folder), SystemClock())
+    if not by_spark:
+        return prepare(spark, run)
+    with patch("bedrock_spark.spark.prepare.stage.find_plain_files", return_value=None):
+        return prepare(spark, run)
 
 
 def seconds(work: Callable[[], object]) -> float:

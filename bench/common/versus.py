@@ -44,32 +44,44 @@ class Rounds:
         return statistics.median(self.seconds[name])
 
 
-def versus(stage: str, goal: float, programs: Programs, **detail: Any) -> Rounds:
-    """Report the median ratio of our seconds to those of each other program; return all rounds."""
+def versus(
+    stage: str, goal: float, programs: Programs, by_spark: str | None = None, **detail: Any
+) -> Rounds:
+    """Report the median ratio of our seconds to those of each other program; return all rounds.
+
+    by_spark: our program as it runs on a cluster, if that is another one: reported, too
+    """
     rounds = Rounds.of(programs)
-    for name in (name for name in programs if name != OURS):
-        report(
-            f"{stage}_vs_{name}",
-            _ratio(rounds.seconds, name),
-            "ratio",
-            goal,
-            "lower",
-            **detail,
-            cpu_ratio=round(_ratio(rounds.cpu, name), 3),
-            **{f"{n}_seconds": _rounded(rounds.seconds[n]) for n in (OURS, name)},
-            **{f"{n}_cpu_seconds": _rounded(rounds.cpu[n]) for n in (OURS, name)},
-        )
+    own = {OURS: stage} | ({by_spark: f"{stage}_by_spark"} if by_spark else {})
+    for ours, figure in own.items():
+        for name in (name for name in programs if name not in own):
+            report(
+                f"{figure}_vs_{name}",
+                _ratio(rounds.seconds, ours, name),
+                "ratio",
+                goal,
+                "lower",
+                **detail,
+                cpu_ratio=round(_ratio(rounds.cpu, ours, name), 3),
+                **{f"{n}_seconds": _rounded(rounds.seconds[n]) for n in (ours, name)},
+                **{f"{n}_cpu_seconds": _rounded(rounds.cpu[n]) for n in (ours, name)},
+            )
     return rounds
 
 
-def report_break_even(stage: str, rows: tuple[int, int], few: Rounds, many: Rounds) -> None:
-    """Report for each peer how many times its cores ours needs to take no longer for a row."""
+def report_break_even(
+    stage: str, rows: tuple[int, int], few: Rounds, many: Rounds, by_spark: str = OURS
+) -> None:
+    """Report for each peer how many times its cores ours needs to take no longer for a row.
+
+    by_spark: our program as it runs on a cluster
+    """
     lines = {
         name: Line.through(rows, (few.median(name), many.median(name))) for name in many.seconds
     }
-    ours = lines[OURS]
+    ours = lines[by_spark]
     for name, peer in lines.items():
-        if name != OURS:
+        if name not in (OURS, by_spark):
             report(
                 f"{stage}_cores_to_match_{name}",
                 ours.per_row / peer.per_row,
@@ -82,8 +94,8 @@ def report_break_even(stage: str, rows: tuple[int, int], few: Rounds, many: Roun
             )
 
 
-def _ratio(taken: dict[str, list[float]], peer: str) -> float:
-    return statistics.median(a / b for a, b in zip(taken[OURS], taken[peer], strict=True))
+def _ratio(taken: dict[str, list[float]], ours: str, peer: str) -> float:
+    return statistics.median(a / b for a, b in zip(taken[ours], taken[peer], strict=True))
 
 
 def _rounded(values: list[float]) -> list[float]:

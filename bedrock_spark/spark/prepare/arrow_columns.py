@@ -136,6 +136,9 @@ _KINDS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], list[Any
 )
 
 
+_LARGE = {pa.large_string().id, pa.large_binary().id}
+
+
 def flat_bytes(array: pa.Array) -> memoryview:
     """Return the bytes of a column's texts or binaries, one after the other, without a copy."""
     if not len(array):
@@ -149,6 +152,6 @@ def offsets_of(array: pa.Array) -> npt.NDArray[Any]:
 
     The offsets are those of Arrow's buffer: the first is not 0 in a slice. Rows + 1 of them.
     """
-    is_large = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
-    offsets = np.frombuffer(array.buffers()[1], np.int64 if is_large else np.int32)
+    width = np.int64 if array.type.id in _LARGE else np.int32
+    offsets = np.frombuffer(array.buffers()[1], width)
     return offsets[array.offset : array.offset + len(array) + 1]

@@ -25,8 +25,8 @@ from bedrock_spark.shards.record_ids import ALPHABET, LENGTH, encode, first_salt
 from bedrock_spark.spark.prepare.arrow_columns import column_values
 from bedrock_spark.spark.row_bytes import Sizes
 
-# The two characters of each number below 62 squared; NumPy divides by a constant four times as fast
-# if no remainder is asked for.
+# The two characters of each number below 62 squared: half as many steps as with one character. A
+# quotient and a product take less time than NumPy's remainder.
 _PAIRS = np.frombuffer("".join(a + b for a in ALPHABET for b in ALPHABET).encode(), np.uint16)
 _PAIR = np.uint64(len(_PAIRS))
 

@@ -26,6 +26,13 @@ _ESCAPES = {
 _ADDED_BYTES = np.array([len(_ESCAPES.get(code, b".")) - 1 for code in range(256)], np.int64)
 
 
+def as_lines(texts: pa.Array) -> pa.Array:
+    """Return texts as the type LINES, with their own bytes. texts: string or large_string."""
+    offsets = offsets_of(texts).astype(np.int64, copy=False)
+    buffers = [_validity(texts), pa.py_buffer(offsets), texts.buffers()[2]]
+    return pa.Array.from_buffers(LINES, len(texts), buffers)
+
+
 def escaped(texts: pa.Array) -> pa.Array:
     """Return texts, which must be UTF-8, escaped for a JSON string, without the quotes.
 

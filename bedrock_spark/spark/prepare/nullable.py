@@ -25,6 +25,8 @@ def nullable_type(kind: pa.DataType) -> pa.DataType:
 
 def with_nullable_fields(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a batch whose columns may hold nulls at every depth. Plain columns are not copied."""
+    if all(field.nullable and not pa.types.is_nested(field.type) for field in batch.schema):
+        return batch
     schema = pa.schema([_nullable(field) for field in batch.schema])
     if schema == batch.schema:
         return batch

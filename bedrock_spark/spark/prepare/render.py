@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from bedrock_spark import limits
 from bedrock_spark.shards import record_ids
 from bedrock_spark.shards.lines import END, HEAD, MIDDLE
 from bedrock_spark.spark.prepare.arrow_columns import column_values, offsets_of
-from bedrock_spark.spark.prepare.escape import LINES, escaped
+from bedrock_spark.spark.prepare.escape import LINES, as_lines, escaped
 from bedrock_spark.spark.prepare.utf8 import is_utf8
 from bedrock_spark.templates.body_template import BodyTemplate, Hole, RowRejected
 from bedrock_spark.templates.text_check import TextCheck
@@ -23,6 +24,7 @@ _BODY_START = len(HEAD) + record_ids.LENGTH + len(MIDDLE)
 # Slices of about 1 MB stay in the processor's cache, and the memory of one is used again for the
 # next. To render whole batches takes twice as long (docs/performance.md).
 _SLICE_BYTES = 1_000_000
+_NO_SEPARATOR = pa.scalar(b"", LINES)
 # For lines that are rendered only for their bodies.
 ANY_ID = "0" * record_ids.LENGTH
 
@@ -83,7 +85,7 @@ def _render_columns(
     """
     if template.holes is None:
         return None
-    fragments: list[bytes | pa.Array] = [HEAD, ids.cast(LINES), MIDDLE]
+    fragments: list[bytes | pa.Array] = [HEAD, as_lines(ids), MIDDLE]
     for hole in template.holes:
         if isinstance(hole, bytes):
             fragments.append(hole)
@@ -93,9 +95,16 @@ def _render_columns(
             return None
         fragments += values
     fragments.append(END)
-    separator = pa.scalar(b"", LINES)
-    scalars = (pa.scalar(f, LINES) if isinstance(f, bytes) else f for f in fragments)
-    return pc.binary_join_element_wise(*scalars, separator)
+    return pc.binary_join_element_wise(*_joined_literals(fragments), _NO_SEPARATOR)
+
+
+def _joined_literals(fragments: list[bytes | pa.Array]) -> Iterator[pa.Array | pa.Scalar]:
+    """Yield the fragments, and literals that follow each other as one: each costs time per row."""
+    for is_literal, group in groupby(fragments, lambda fragment: isinstance(fragment, bytes)):
+        if is_literal:
+            yield pa.scalar(b"".join(group), LINES)
+        else:
+            yield from group
 
 
 def _refused_texts(batch: pa.RecordBatch, check: TextCheck, longest: int) -> Iterator[pa.Array]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.spark.prepare.escape import LINES, escaped
+from bedrock_spark.spark.prepare.escape import LINES, as_lines, escaped
 
 TEXTS = st.text(
     st.one_of(st.characters(codec="utf-8"), st.sampled_from('"\\\n\t\r\b\f\x00\x1f\x7f/'))
@@ -34,6 +34,21 @@ def test_escapes_are_those_of_json(
     escapes.validate(full=True)
     assert escapes.type == LINES
     assert escapes.to_pylist() == [json_of(text) for text in column.to_pylist()]
+
+
+@given(
+    st.lists(st.one_of(TEXTS, st.none()), max_size=9),
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.sampled_from([pa.string(), pa.large_string()]),
+)
+def test_texts_as_lines_have_their_own_bytes(
+    texts: list[str | None], start: int, length: int, kind: pa.DataType
+) -> None:
+    column = pa.array(texts, kind).slice(start, length)
+    lines = as_lines(column)
+    lines.validate(full=True)
+    assert lines.equals(column.cast(LINES))
 
 
 @pytest.mark.parametrize("code", range(128))
