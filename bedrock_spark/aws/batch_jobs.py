@@ -182,6 +182,7 @@ class BatchJobs:
 
 
 def _seen_job(summary: dict[str, Any]) -> SeenJob:
+    model = summary.get("modelId")
     return SeenJob(
         job_arn=summary["jobArn"],
         job_name=summary["jobName"],
@@ -194,7 +195,7 @@ def _seen_job(summary: dict[str, Any]) -> SeenJob:
         failed=summary.get("errorRecordCount"),
         submitted_at=_seconds(summary.get("submitTime")),
         ended_at=_seconds(summary.get("endTime")),
-        model_arn=summary.get("modelId"),
+        model_arn=None if model is None else intern(model),
     )
 
 

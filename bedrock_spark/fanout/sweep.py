@@ -216,6 +216,9 @@ class Sweep:
         self.throughput.observe(seen_job, now)
         if job.seen == seen_job:
             return
+        if seen_job.token == job.token:
+            # The same strings: a run has very many jobs.
+            seen_job = replace(seen_job, job_name=job.job_name, token=job.token)
         changes = list(self._changes(job, seen_job, target_of(self.targets, job), now))
         settled = next((e for e in changes if isinstance(e, Seen)), None)
         tokens, images = (settled.tokens, settled.images) if settled else (None, None)

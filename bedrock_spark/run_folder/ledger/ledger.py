@@ -144,9 +144,10 @@ class Ledger:
             with calls_at_once(self._storage) as calls:
                 some = keys[place : place + _READ_AT_ONCE]
                 reads = [calls.begin(self._storage.read, key) for key in some]
-            for read in reads:
+            reads.reverse()
+            while reads:  # each is forgotten when it is decoded: together, they are large
                 try:
-                    yield decode_known(read.result())
+                    yield decode_known(reads.pop().result())
                 except DamagedObjectError as exc:
                     yield exc
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.errors import JobStateUnknownError, JobThrottledError, StorageError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import JobTokens, Ledger
@@ -61,6 +63,30 @@ def test_a_wrong_final_status_in_the_ledger_is_corrected(
     fake.advance()
     assert fake.statuses() == {"PartiallyCompleted": 1, "Submitted": 1}
     assert findings(fake) == ["ledger_disagrees"]
+
+
+def test_a_job_shares_its_strings_with_what_is_seen_of_it(
+    fake_run: Callable[..., FakeRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each listing has strings of its own; memory keeps one of each."""
+    fake = fake_run([50, 50])
+    fake.advance()
+    listed = fake.service.list
+
+    def with_own_strings(*args: Any, **more: Any) -> list[SeenJob]:
+        copies = (
+            (job, "".join([*job.job_name]), "".join([*job.token])) for job in listed(*args, **more)
+        )
+        return [replace(job, job_name=name, token=token) for job, name, token in copies]
+
+    monkeypatch.setattr(fake.service, "list", with_own_strings)
+    fake.advance()
+    jobs = [(job, job.seen) for job in fake.controller.jobs.values()]
+    assert len(jobs) == 2
+    for job, seen in jobs:
+        assert seen is not None
+        assert seen.token is job.token
+        assert seen.job_name is job.job_name
 
 
 def test_a_settled_job_stays_settled(fake_run: Callable[..., FakeRun]) -> None:
