@@ -68,7 +68,7 @@ class Repartitioning:
         return size
 
     def _estimate_by_spark(self) -> SourceSize:
-        """Estimate, count and check at once: each is a small Spark action that leaves cores idle."""
+        """Estimate, count and check at once: each small Spark action leaves cores idle."""
         template = body_template(self.config)
         with actions_at_once(self.rows.sparkSession) as actions:
             rows = actions.begin(self.rows.count)
