@@ -17,7 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812 - its usual name
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import Config
-from bedrock_spark.errors import DuplicateKeyError
+from bedrock_spark.errors import DuplicateKeyError, PlanError
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.local_shuffle.key_hashes import key_hashes
@@ -194,6 +194,16 @@ def test_rows_that_are_rejected_are_the_same(
     manifest = prepare_both(*(spark, monkeypatch, tmp_path, source), source={"max_rejects": None})
     assert manifest.rejected > 0
     assert ways.taken[0] > 0
+
+
+def test_files_without_rows_are_an_error(spark: SparkSession, tmp_path: Path) -> None:
+    """There is nothing to ask, and no run is begun."""
+    source = write_files(tmp_path / "source", {n: c[:0] for n, c in BASE.items()}, files=1)
+    run = run_of(tmp_path / "run", source)
+    assert find_plain_files(spark, run.config, open_table(spark, run.config)) is not None
+    with pytest.raises(PlanError, match="source: has no rows"):
+        prepare(spark, run)
+    assert not (tmp_path / "run").exists()
 
 
 def test_keys_that_repeat_are_found(spark: SparkSession, tmp_path: Path, ways: Ways) -> None:

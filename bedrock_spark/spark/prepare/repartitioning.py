@@ -52,15 +52,23 @@ class Repartitioning:
     files: PlainFiles | None = None
 
     def estimate_size(self) -> SourceSize:
-        """Estimate the size of all records; count the rows and check the first bodies meanwhile.
-
-        Each of the three is a small Spark action, which leaves cores idle.
+        """Estimate the size of all records, count the rows, and check the first bodies.
 
         Raises PlanError if there is no record, and ConfigError if the model would refuse the
         bodies. Of another run, there may be no record: no row has the wanted outcomes.
         """
         if self.files is not None:
-            return size_of_files(self.files, self.config, self.columns, self.aws)
+            size = size_of_files(self.files, self.config, self.columns, self.aws)
+        else:
+            size = self._estimate_by_spark()
+        if size.records == 0 and self.config.source.run is None:
+            where = self.config.source.where
+            what = "has no rows" if where is None else f"has no row for which {where} is true"
+            raise PlanError(f"source: {what}, so there is nothing to ask")
+        return size
+
+    def _estimate_by_spark(self) -> SourceSize:
+        """Estimate, count and check at once: each small Spark action leaves cores idle."""
         template = body_template(self.config)
         with actions_at_once(self.rows.sparkSession) as actions:
             rows = actions.begin(self.rows.count)
@@ -69,10 +77,6 @@ class Repartitioning:
             )
             template = with_object_sizes(template, self.rows, self.aws)
             size = estimate_size(self.rows, template, self.columns.kept, rows.result)
-        if size.records == 0 and self.config.source.run is None:
-            where = self.config.source.where
-            what = "has no rows" if where is None else f"has no row for which {where} is true"
-            raise PlanError(f"source: {what}, so there is nothing to ask")
         if size.records:
             checked.result()
         return size
