@@ -21,8 +21,8 @@ from bedrock_spark.templates.body_template import BodyTemplate, Hole, RowRejecte
 from bedrock_spark.templates.text_check import TextCheck
 
 _BODY_START = len(HEAD) + record_ids.LENGTH + len(MIDDLE)
-# Slices of about 1 MB stay in the processor's cache, and the memory of one is used again for the
-# next. To render whole batches takes twice as long (docs/performance.md).
+# The memory of a slice of about 1 MB stays in the processor's cache, and is used again for the
+# next one (worker_process.py, docs/performance.md).
 _SLICE_BYTES = 1_000_000
 _NO_SEPARATOR = pa.scalar(b"", LINES)
 # For lines that are rendered only for their bodies.
