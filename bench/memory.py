@@ -28,20 +28,32 @@ from common.memory import Peaks, watched
 from common.one_shard import (
     BUCKET,
     RECORDS,
-    STAGES,
     Case,
     config_of,
     leave_unanswered,
+    run_collect,
+    run_fallback,
+    run_prepare,
+    run_prepare_by_spark,
     write_output,
     write_source,
 )
 from common.spark_session import bench_session
+from pyspark.sql import SparkSession
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.run_folder.run import Run, open_run
 
 HEAP = "1g"
+# On one machine, prepare is other work than on a cluster. It has a run folder of its own.
+LOCAL = "prepare_on_one_machine"
+STAGES: dict[str, Callable[[SparkSession, Run], None]] = {
+    LOCAL: run_prepare,
+    "prepare": run_prepare_by_spark,
+    "collect": run_collect,
+    "fallback": run_fallback,
+}
 MEGABYTES = (10, 50, 100, 200)
 # Records of these bytes fill the largest shard with fewer records than a shard may have.
 LARGE_RECORDS = (20_000, 100_000)
@@ -53,6 +65,7 @@ _MEGABYTE = 1_000_000
 def goal(stage: str) -> float:
     """Return what docs/memory.md promises for a Python worker of a stage, in MB."""
     return {
+        LOCAL: 450.0,
         "prepare": 450.0,
         "collect": 400.0,
         "fallback": 250.0,
@@ -71,7 +84,8 @@ def cases(megabytes: list[int]) -> list[Case]:
 
 def measure(stage: str, case: Case, source: Path, endpoint: str) -> dict[str, float]:
     """Run one stage in this process; return the peaks of its processes, in MB."""
-    run = open_run(config_of(case, source, endpoint), SystemClock())
+    folder = LOCAL if stage == LOCAL else case.name
+    run = open_run(config_of(case, source, endpoint, f"{folder}/{case.name}"), SystemClock())
     with bench_session(HEAP, cores=1) as spark, watched() as peaks:
         STAGES[stage](spark, run)
     return figures_of(peaks)
@@ -94,10 +108,10 @@ def in_child(stage: str, case: Case, source: Path, endpoint: str) -> dict[str, f
 
 
 def measure_case(case: Case, home: Path, endpoint: str) -> None:
-    """Run the three stages of a case, each in a process of its own; report their figures."""
+    """Run the stages of a case, each in a process of its own; report their figures."""
     source = home / f"{case.name}.parquet"
     write_source(case, source)
-    run = open_run(config_of(case, source, endpoint), SystemClock())
+    run = open_run(config_of(case, source, endpoint, f"{case.name}/{case.name}"), SystemClock())
     steps: dict[str, Callable[[Run, Case], None]] = {
         "collect": write_output,
         "fallback": leave_unanswered,

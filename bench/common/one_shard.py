@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -65,10 +66,11 @@ def write_source(case: Case, path: Path) -> None:
     pq.write_table(table, path, row_group_size=max(100, 8 * _MEGABYTE // length))
 
 
-def config_of(case: Case, source: Path, endpoint: str) -> Config:
+def config_of(case: Case, source: Path, endpoint: str, folder: str = "") -> Config:
+    """Return the config of a run over a source. folder: of the run; by default, the case's name"""
     return parse_config(
         {
-            "run_uri": f"s3://{BUCKET}/{case.name}",
+            "run_uri": f"s3://{BUCKET}/{folder or case.name}",
             "source": {"format": "parquet", "path": str(source), "key": ["ticket_id"]},
             "model": {"id": CLAUDE},
             "request": {"prompt": "Classify: {{ body }}", "max_tokens": 100},
@@ -81,8 +83,15 @@ def config_of(case: Case, source: Path, endpoint: str) -> Config:
 
 
 def run_prepare(spark: SparkSession, run: Run) -> None:
+    """Prepare as on one machine, where Arrow reads the source."""
     manifest = prepare(spark, run)
     assert len(manifest.shards) == 1
+
+
+def run_prepare_by_spark(spark: SparkSession, run: Run) -> None:
+    """Prepare as on a cluster, where Spark reads and shuffles the source."""
+    with patch("bedrock_spark.spark.prepare.stage.find_plain_files", return_value=None):
+        run_prepare(spark, run)
 
 
 def run_collect(spark: SparkSession, run: Run) -> None:

@@ -208,8 +208,13 @@ def _groups(file: FileVersion, names: Sequence[str], schema: pa.Schema) -> Itera
 
 
 def _opened(file: FileVersion) -> pq.ParquetFile:
-    # Without a buffer, Arrow reads a column of a row group whole.
-    return pq.ParquetFile(file.path, coerce_int96_timestamp_unit="us", buffer_size=_READ_BYTES)
+    # Otherwise Arrow reads the columns of a row group whole, and some versions ahead of the rows.
+    return pq.ParquetFile(
+        file.path,
+        buffer_size=_READ_BYTES,
+        pre_buffer=False,
+        coerce_int96_timestamp_unit="us",
+    )
 
 
 def _sample(groups: Sequence[RowGroup], names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
