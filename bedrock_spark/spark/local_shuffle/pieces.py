@@ -1,13 +1,14 @@
 """The files of the local shuffle: rows in the order of bucket and hash, merged bucket by bucket.
 
-A file has Arrow batches of a few megabytes (the IPC file format,
-https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format), not compressed: they are mapped
-into memory and not copied. The rows of a batch are in the order of their buckets and, in a bucket,
-of their hashes. Beside it, another file has where each bucket begins in each batch (NumPy's .npy).
+A task puts some megabytes of rows in order at a time. It writes one Arrow batch for each bucket, a
+piece, whose rows are in the order of their hashes (the IPC file format,
+https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format). Pieces are not compressed: they
+are mapped into memory and not copied. A bucket without rows has an empty piece, so the number of a
+piece tells its bucket.
 
-To read a bucket is a merge (https://en.wikipedia.org/wiki/K-way_merge_algorithm) of its pieces of
-all batches. Only their hashes are sorted as a whole: 8 bytes a row. Rows are gathered in batches of
-a few megabytes.
+To read a bucket is a merge (https://en.wikipedia.org/wiki/K-way_merge_algorithm) of its pieces.
+Only their hashes are sorted as a whole: 8 bytes a row. Rows are gathered in batches of some
+megabytes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -26,17 +27,17 @@ import pyarrow as pa
 from bedrock_spark.shards.bucket_columns import buckets_of
 from bedrock_spark.spark.prepare.columns import HASH
 
-# The bytes of a batch in a file, and of a batch of merged rows.
+# The bytes of a batch of merged rows.
 _BATCH_BYTES = 4_000_000
 # After as many bytes of merged rows, no page of the files stays in this process.
 _MAPPED_BYTES = 64_000_000
-_ROWS, _STARTS = ".arrow", ".starts.npy"
+_ENDING = ".arrow"
 
 
 class PieceWriter:
-    """Writes one file of the shuffle. Its two files appear when all is written.
+    """Writes one file of the shuffle, which appears when all is written.
 
-    path: of the file, without an ending
+    path: of the file, without its ending
     schema: of the rows, without their hashes
     """
 
@@ -45,7 +46,6 @@ class PieceWriter:
         self._schema = pa.schema([pa.field(HASH, pa.int64()), *schema])
         # Spark may try a task again, or twice at once.
         self._temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        self._starts: list[npt.NDArray[np.int64]] = []
         self._file = pa.OSFile(str(self._temporary), "wb")
         self._writer = pa.ipc.new_file(self._file, self._schema)
 
@@ -60,42 +60,32 @@ class PieceWriter:
     ) -> None:
         self._writer.close()
         self._file.close()
-        if kind is not None:
-            with suppress(FileNotFoundError):
-                self._temporary.unlink()
-            return
-        starts = np.array(self._starts, np.int64).reshape(-1, self._buckets + 1)
-        noted = self._temporary.with_suffix(".npy")
-        np.save(noted, starts)
-        noted.replace(_beside(self._path, _STARTS))
-        self._temporary.replace(_beside(self._path, _ROWS))
+        if kind is None:
+            self._temporary.replace(self._path.with_name(f"{self._path.name}{_ENDING}"))
+        else:
+            self._temporary.unlink(missing_ok=True)
 
     def add(self, batch: pa.RecordBatch, hashes: npt.NDArray[np.int64]) -> None:
         """Write some rows. They are in memory: the more there are, the fewer pieces are merged."""
         buckets = buckets_of(hashes, self._buckets)
         order = np.lexsort((hashes, buckets))
-        rows = max(1, batch.num_rows * _BATCH_BYTES // max(1, batch.nbytes))
-        numbers = np.arange(self._buckets + 1)
-        for start in range(0, len(order), rows):
-            places = order[start : start + rows]
+        starts = np.searchsorted(buckets[order], np.arange(self._buckets + 1)).tolist()
+        for start, stop in pairwise(starts):
+            places = order[start:stop]
             taken = batch.take(pa.array(places))
             columns = [pa.array(hashes[places]), *taken.columns]
             self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
-            self._starts.append(np.searchsorted(buckets[places], numbers))
 
 
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(path.name + ending)
-
-
-def merged_rows(folder: Path, bucket: int) -> Iterator[pa.RecordBatch]:
+def merged_rows(folder: Path, bucket: int, buckets: int) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a bucket in the order of their hashes, with the column HASH first.
 
+    buckets: how many there are
     folder: has the files of the shuffle, and no other. Which of two rows with one hash comes first
         depends on how the source is stored
     """
-    files = [_File(path) for path in sorted(folder.glob(f"*{_ROWS}"))]
-    pieces = [piece for file in files for piece in file.pieces(bucket)]
+    files = [_File(path) for path in sorted(folder.glob(f"*{_ENDING}"))]
+    pieces = [piece for file in files for piece in file.pieces(bucket, buckets)]
     if not pieces:
         return
     lengths = np.array([piece.num_rows for piece in pieces])
@@ -137,14 +127,13 @@ class _File:
         with path.open("rb") as opened:
             self._mapped = mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ)
         self._rows = pa.ipc.open_file(pa.py_buffer(self._mapped))
-        self._starts = np.load(_beside(path.with_suffix(""), _STARTS), mmap_mode="r")
 
-    def pieces(self, bucket: int) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a bucket in each batch that has any."""
-        begins, ends = np.array(self._starts[:, bucket]), np.array(self._starts[:, bucket + 1])
-        for number in np.flatnonzero(ends > begins).tolist():
-            begin, end = int(begins[number]), int(ends[number])
-            yield self._rows.get_batch(number).slice(begin, end - begin)
+    def pieces(self, bucket: int, buckets: int) -> Iterator[pa.RecordBatch]:
+        """Yield the pieces of a bucket that have rows."""
+        for number in range(bucket, self._rows.num_record_batches, buckets):
+            piece = self._rows.get_batch(number)
+            if piece.num_rows:
+                yield piece
 
     def unload(self) -> None:
         """Let this process hold no page of the file. What is read again comes from the disk cache.

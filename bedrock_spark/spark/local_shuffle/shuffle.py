@@ -97,7 +97,7 @@ class _CutBucket:
     folder: Path
 
     def __call__(self, bucket: int) -> _Cut:
-        made = list(self.task(merged_rows(self.folder, bucket)))
+        made = list(self.task(merged_rows(self.folder, bucket, self.task.buckets)))
         return _Cut(made[0].column("summary")[0].as_py() if made else None)
 
 

@@ -58,7 +58,7 @@ def test_all_rows_come_in_their_buckets_by_their_hashes(
         read: Counter[tuple[int, str | None, int]] = Counter()
         for bucket in range(buckets):
             hashes = []
-            for batch in merged_rows(folder, bucket):
+            for batch in merged_rows(folder, bucket, buckets):
                 assert batch.num_rows > 0
                 batch.validate(full=True)
                 assert batch.schema.names == [HASH, *SCHEMA.names]
@@ -80,7 +80,7 @@ def test_a_batch_of_merged_rows_is_bounded(tmp_path: Path, monkeypatch: pytest.M
         for _ in range(30):
             batch = pa.RecordBatch.from_arrays([pa.array(["x" * 90] * 50)], schema=schema)
             writer.add(batch, dice.integers(-(1 << 62), 1 << 62, 50))
-    sizes = [batch.nbytes for bucket in (0, 1) for batch in merged_rows(tmp_path, bucket)]
+    sizes = [batch.nbytes for bucket in (0, 1) for batch in merged_rows(tmp_path, bucket, 2)]
     assert len(sizes) > 10
     assert max(sizes) <= 12_000  # the first rows of a bucket are not exactly as long as all
 
