@@ -326,14 +326,25 @@ def test_which_sources_it_reads(spark: SparkSession, tmp_path: Path, what: str) 
 
 
 @pytest.mark.parametrize(
-    "name", ["execution.arrow.useLargeVarTypes", "parquet.int96TimestampConversion"]
+    "name",
+    [
+        *("spark.shuffle.compress", "spark.io.encryption.enabled"),
+        *("spark.sql.execution.arrow.useLargeVarTypes", "spark.sql.parquet.fieldId.read.enabled"),
+        "spark.sql.parquet.int96TimestampConversion",
+    ],
 )
-def test_a_session_that_reads_otherwise_is_left_to_spark(
-    spark: SparkSession, tmp_path: Path, name: str
+def test_a_session_that_stores_or_reads_otherwise_is_left_to_spark(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     config = run_of(tmp_path / "run", write_files(tmp_path / "source", BASE)).config
-    with settings(spark, {f"spark.sql.{name}": "true"}):
-        assert find_plain_files(spark, config, open_table(spark, config)) is None
+    table, kind = open_table(spark, config), type(spark.conf)
+    get: Callable[..., Any] = kind.get
+
+    def changed(conf: Any, asked: str, *default: Any) -> Any:
+        return "True" if asked == name else get(conf, asked, *default)
+
+    monkeypatch.setattr(kind, "get", changed)
+    assert find_plain_files(spark, config, table) is None
 
 
 MASTERS = {

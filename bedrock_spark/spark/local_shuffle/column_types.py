@@ -10,6 +10,7 @@ from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.spark.by_arrow import parquet_files
 from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError
+from bedrock_spark.spark.prepare.nullable import has_nested_keys
 
 # The physical type of the timestamps that Spark writes by default: 12 bytes, always in UTC.
 _OLD_TIMESTAMP = "INT96"
@@ -51,16 +52,21 @@ def arrow_type_of(kind: T.DataType, zone: str) -> pa.DataType:
 
 def is_stored_as(kind: pa.DataType, wanted: pa.DataType) -> bool:
     """Tell whether a column of a file becomes a type of Spark without another value."""
+    return bool(kind == wanted) or (not has_nested_keys(kind) and _is_cast_to(kind, wanted))
+
+
+def _is_cast_to(kind: pa.DataType, wanted: pa.DataType) -> bool:
+    """Tell whether a cast to another type changes no value."""
     if pa.types.is_dictionary(kind):
-        return is_stored_as(kind.value_type, wanted)
+        return _is_cast_to(kind.value_type, wanted)
     if pa.types.is_timestamp(kind) and pa.types.is_timestamp(wanted):
         return (kind.tz is None) == (wanted.tz is None)
     if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_list(wanted):
-        return is_stored_as(kind.value_type, wanted.value_type)
+        return _is_cast_to(kind.value_type, wanted.value_type)
     if pa.types.is_struct(kind) and pa.types.is_struct(wanted):
         pairs = list(zip(kind, wanted, strict=False))
         return kind.num_fields == wanted.num_fields and all(
-            own.name == other.name and is_stored_as(own.type, other.type) for own, other in pairs
+            own.name == other.name and _is_cast_to(own.type, other.type) for own, other in pairs
         )
     large = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
     return bool(large.get(kind, kind) == wanted)
@@ -114,7 +120,6 @@ def as_spark_has(
     if not plain:
         return pa.RecordBatch.from_pylist([], schema=schema)
     pairs = zip(plain[0].columns, schema.types, strict=True)
-    # PyArrow 16 aborts the process if it casts a map with nested keys.
     cast = [column if column.type == kind else column.cast(kind) for column, kind in pairs]
     return pa.RecordBatch.from_arrays(cast, schema=schema)
 

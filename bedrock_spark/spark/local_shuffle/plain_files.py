@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.config import Config
 from bedrock_spark.spark.by_arrow import parquet_files
-from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError
+from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError, is_true
 from bedrock_spark.spark.errors import SPARK_ERRORS
 from bedrock_spark.spark.local.one_machine import is_one_machine
 from bedrock_spark.spark.local_shuffle.column_types import (
@@ -39,8 +39,11 @@ _MOST_FILES = 1_000
 _READ_BYTES = 1_000_000
 # The size of records is estimated from the first rows of a few files.
 _SAMPLED_FILES, _SAMPLED_ROWS = 4, 500
-# By these, Spark reads other values, or hands them to Python in other types.
+# By the first two, local files are not to be large, or to be read by others. By the rest, Spark
+# reads other values, or hands them to Python in other types.
 _SETTINGS = (
+    "spark.shuffle.compress",
+    "spark.io.encryption.enabled",
     "spark.sql.execution.arrow.useLargeVarTypes",
     "spark.sql.parquet.fieldId.read.enabled",
     "spark.sql.parquet.int96TimestampConversion",
@@ -149,9 +152,7 @@ def _plain_files(spark: SparkSession, config: Config, table: SourceTable) -> Pla
         raise NeedsSparkError("rows of one key must be put in order")
     if table.template.media:
         raise NeedsSparkError("the template reads images or documents")
-    if context.getConf().get("spark.shuffle.compress", "false") == "true":
-        raise NeedsSparkError("local files are to be compressed")
-    changed = next((name for name in _SETTINGS if spark.conf.get(name, "false") == "true"), None)
+    changed = next((n for n in _SETTINGS if is_true(spark.conf.get(n, "false"))), None)
     if changed is not None:
         raise NeedsSparkError(f"the session has {changed}")
     in_file = dict(zip(table.full.columns, table.source.columns, strict=True))

@@ -47,10 +47,11 @@ def _widened(column: pa.Array, kind: pa.DataType) -> pa.Array:
     PyArrow 16 aborts the process if it casts a map with nested keys, and cannot view the type of a
     literal NULL.
     """
-    return column.view(kind) if _has_nested_keys(kind) else column.cast(kind)
+    return column.view(kind) if has_nested_keys(kind) else column.cast(kind)
 
 
-def _has_nested_keys(kind: pa.DataType) -> bool:
+def has_nested_keys(kind: pa.DataType) -> bool:
+    """Tell whether a map in a type has nested keys: PyArrow 16 aborts the process at its cast."""
     if pa.types.is_map(kind) and pa.types.is_nested(kind.key_type):
         return True
-    return any(_has_nested_keys(kind.field(place).type) for place in range(kind.num_fields))
+    return any(has_nested_keys(kind.field(place).type) for place in range(kind.num_fields))
