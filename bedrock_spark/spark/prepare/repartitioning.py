@@ -109,13 +109,14 @@ class Repartitioning:
             if looked.size.records:
                 # A task for each bucket writes its records.
                 progress.expect(size.records, buckets, shuffles)
-                found = self._write_from_files(files, buckets, begin)
-                if found is None:
-                    files = None
-                    progress.expect(size.records, buckets, shuffles)
-                written = found or self._write_round(
-                    buckets, looked.rows, begin, has_repeats=has_repeats
-                )
+                written = self._write_from_files(files, buckets, begin) if files else None
+                if written is None:
+                    if files:
+                        files = None
+                        progress.expect(size.records, buckets, shuffles)
+                    written = self._write_round(
+                        buckets, looked.rows, begin, has_repeats=has_repeats
+                    )
                 if any("hash_repeats" in bucket for bucket in written):
                     # Keys repeat, or one of the rare pairs of keys has one hash.
                     has_repeats, files = True, None
@@ -137,13 +138,10 @@ class Repartitioning:
         )
 
     def _write_from_files(
-        self, files: PlainFiles | None, buckets: int, begin: Callable[[], object]
+        self, files: PlainFiles, buckets: int, begin: Callable[[], object]
     ) -> Summaries | None:
         """Write all buckets by the local shuffle; None if only Spark can."""
-        if files is None:
-            return None
-        task = self.task(buckets, False)
-        return cut_files(self.rows.sparkSession, files, task, begin)
+        return cut_files(self.rows.sparkSession, files, self.task(buckets, False), begin)
 
     def _write_round(
         self,
