@@ -13,8 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bedrock_spark.shards.record_ids import LENGTH
+
 # Texts, binaries and lists have an offset for each value.
 OFFSET_BYTES = 4
+# A record id is a text.
+ID_BYTES = LENGTH + OFFSET_BYTES
 # A type that is none of those below has about this many bytes for each value.
 _OTHER_BYTES = 16
 

@@ -11,19 +11,13 @@ from pyspark.sql import types as T  # noqa: N812 - its usual name
 from bedrock_spark.spark.by_arrow import parquet_files
 from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError
 from bedrock_spark.spark.prepare.nullable import has_nested_keys
+from bedrock_spark.spark.prepare.sample_lint import PLAIN
 
 # The physical type of the timestamps that Spark writes by default: 12 bytes, always in UTC.
 _OLD_TIMESTAMP = "INT96"
 _SINGLE: dict[type[T.DataType], pa.DataType] = {
-    T.StringType: pa.string(),
+    **PLAIN,
     T.BinaryType: pa.binary(),
-    T.BooleanType: pa.bool_(),
-    T.ByteType: pa.int8(),
-    T.ShortType: pa.int16(),
-    T.IntegerType: pa.int32(),
-    T.LongType: pa.int64(),
-    T.FloatType: pa.float32(),
-    T.DoubleType: pa.float64(),
     T.DateType: pa.date32(),
     T.TimestampNTZType: pa.timestamp("us"),
 }

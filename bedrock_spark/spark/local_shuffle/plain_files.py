@@ -76,18 +76,40 @@ class RowGroup:
 
 
 @dataclass(frozen=True)
-class PlainFiles:
-    """The rows of a source that Arrow reads as Spark does.
+class FileColumns:
+    """The needed columns of the files. It is sent to every task, so it names no file.
 
-    names: of the needed columns in the files; key: those of them that are the key
-    schema: of the needed columns as Spark hands them to Python, after `source.rename`
-    sample: some rows
+    names: in the files; key: those of them that are the key
+    schema: as Spark hands them to Python, after `source.rename`
     """
 
-    groups: tuple[RowGroup, ...]
     names: tuple[str, ...]
     key: tuple[str, ...]
     schema: pa.Schema
+
+    def read(self, file: FileVersion, groups: Sequence[int], rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of some row groups of a file as Spark has them.
+
+        groups: their numbers; rows: of a batch, at most
+        Raises NeedsSparkError, ArrowException, and OSError.
+        """
+        if FileVersion.of(file.path) != file:
+            raise NeedsSparkError("a file has changed")
+        with _opened(file) as opened:
+            types = types_in_file(opened)
+            kinds = [types[name] for name in self.names]
+            for batch in opened.iter_batches(
+                rows, row_groups=list(groups), columns=list(self.names), use_threads=False
+            ):
+                yield as_spark_has(batch.select(list(self.names)), kinds, self.schema)
+
+
+@dataclass(frozen=True)
+class PlainFiles:
+    """The rows of a source that Arrow reads as Spark does. sample: some rows"""
+
+    groups: tuple[RowGroup, ...]
+    columns: FileColumns
     sample: pa.RecordBatch
 
     @property
@@ -101,28 +123,6 @@ class PlainFiles:
         encoded = sum(group.size for group in self.groups) // max(1, self.rows)
         sampled: int = self.sample.nbytes // max(1, self.sample.num_rows)
         return max(1, encoded, sampled)
-
-    def read(self, group: RowGroup, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield the needed columns of a row group, in batches of `rows` rows.
-
-        Raises NeedsSparkError, ArrowException, and OSError.
-        """
-        if FileVersion.of(group.file.path) != group.file:
-            raise NeedsSparkError("a file has changed")
-        yield from _read(group, rows, self.names, self.schema)
-
-
-def _read(
-    group: RowGroup, rows: int, names: Sequence[str], schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    """Yield columns of a row group as Spark has them, in batches of `rows` rows."""
-    with _opened(group.file) as opened:
-        types = types_in_file(opened)
-        kinds = [types[name] for name in names]
-        for batch in opened.iter_batches(
-            rows, row_groups=[group.number], columns=list(names), use_threads=False
-        ):
-            yield as_spark_has(batch.select(list(names)), kinds, schema)
 
 
 def find_plain_files(spark: SparkSession, config: Config, table: SourceTable) -> PlainFiles | None:
@@ -170,8 +170,8 @@ def _plain_files(spark: SparkSession, config: Config, table: SourceTable) -> Pla
         raise NeedsSparkError("the name of a folder has the value of a column")
     groups = [group for file in files for group in _groups(file, names, schema)]
     having = [group for group in groups if group.rows]
-    sample = _sample(having, names, schema)
-    return PlainFiles(tuple(having), names, columns.key, schema, sample)
+    needed = FileColumns(names, columns.key, schema)
+    return PlainFiles(tuple(having), needed, _sample(having, needed))
 
 
 def _paths(source: DataFrame) -> list[str]:
@@ -218,12 +218,12 @@ def _opened(file: FileVersion) -> pq.ParquetFile:
     )
 
 
-def _sample(groups: Sequence[RowGroup], names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
+def _sample(groups: Sequence[RowGroup], columns: FileColumns) -> pa.RecordBatch:
     """Return the first rows of a few row groups."""
     step = max(1, len(groups) // _SAMPLED_FILES)
-    found = [pa.Table.from_batches([], schema=schema)]
+    found = [pa.Table.from_batches([], schema=columns.schema)]
     for group in groups[::step][:_SAMPLED_FILES]:
-        first = next(_read(group, _SAMPLED_ROWS, names, schema))
+        first = next(columns.read(group.file, [group.number], _SAMPLED_ROWS))
         found.append(pa.Table.from_batches([first]))
     together = pa.concat_tables(found).combine_chunks().to_batches()
-    return together[0] if together else pa.RecordBatch.from_pylist([], schema=schema)
+    return together[0] if together else pa.RecordBatch.from_pylist([], schema=columns.schema)

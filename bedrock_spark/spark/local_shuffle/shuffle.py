@@ -6,6 +6,8 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -17,7 +19,7 @@ from bedrock_spark.spark.by_arrow.needs_spark import NeedsSparkError
 from bedrock_spark.spark.examine import local_folders
 from bedrock_spark.spark.local_shuffle.key_hashes import key_hashes
 from bedrock_spark.spark.local_shuffle.pieces import PieceWriter, merged_rows
-from bedrock_spark.spark.local_shuffle.plain_files import PlainFiles, RowGroup
+from bedrock_spark.spark.local_shuffle.plain_files import FileColumns, PlainFiles, RowGroup
 from bedrock_spark.spark.prepare.task import PrepareTask, Summaries
 from bedrock_spark.spark.tasks import run_per_unit
 from bedrock_spark.storage.scratch import scratch_folder
@@ -61,9 +63,13 @@ class _Cut(msgspec.Struct):
 
 @dataclass(frozen=True)
 class _WritePieces:
-    """Writes the rows of a part in the order of bucket and hash; sent to tasks."""
+    """Writes the rows of a part in the order of bucket and hash; sent to tasks.
 
-    files: PlainFiles
+    rows: that are put in order at once
+    """
+
+    columns: FileColumns
+    rows: int
     buckets: int
     folder: Path
 
@@ -77,13 +83,12 @@ class _WritePieces:
             return _Shuffled(0, type(exc).__name__)
 
     def _write(self, part: _Part) -> int:
-        schema, names = self.files.schema, list(self.files.key)
-        at_once, rows = max(1, _ORDERED_BYTES // self.files.row_bytes), 0
-        path = self.folder / f"{part.number:05d}"
-        with PieceWriter(path, schema, self.buckets) as writer:
-            for group in part.groups:
-                for batch in self.files.read(group, at_once):
-                    writer.add(batch, key_hashes([batch.column(name) for name in names]))
+        columns, path, rows = self.columns, self.folder / f"{part.number:05d}", 0
+        with PieceWriter(path, columns.schema, self.buckets) as writer:
+            for file, groups in groupby(part.groups, key=attrgetter("file")):
+                numbers = [group.number for group in groups]
+                for batch in columns.read(file, numbers, self.rows):
+                    writer.add(batch, key_hashes([batch.column(name) for name in columns.key]))
                     rows += batch.num_rows
         pa.default_memory_pool().release_unused()
         return rows
@@ -129,7 +134,8 @@ def cut_files(
         return None
     places = [Path(name) for name, _ in local_folders(spark)]
     with scratch_folder("shuffle", places) as folder:
-        work = _WritePieces(files, task.buckets, folder)
+        at_once = max(1, _ORDERED_BYTES // files.row_bytes)
+        work = _WritePieces(files.columns, at_once, task.buckets, folder)
         done = run_per_unit(spark, _parts(files.groups), work, _Shuffled, _STAGE)
         why = next((part.why for part in done if part.why is not None), None)
         if why is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,10 +12,9 @@ from bedrock_spark.shards.plan import SourceSize
 from bedrock_spark.spark.local_shuffle.plain_files import PlainFiles
 from bedrock_spark.spark.prepare.lint_rows import refuse_batch
 from bedrock_spark.spark.prepare.render import ANY_ID, render_lines
+from bedrock_spark.spark.prepare.size_estimate import sums_for
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
-from bedrock_spark.spark.row_bytes import OFFSET_BYTES, row_bytes
-
-_ID_BYTES = len(ANY_ID) + OFFSET_BYTES
+from bedrock_spark.spark.row_bytes import ID_BYTES, row_bytes
 
 
 def size_of_files(
@@ -33,13 +30,8 @@ def size_of_files(
         refuse_batch(rows.select(list(template.columns)), config, aws)
     ids = pa.repeat(ANY_ID, rows.num_rows)
     lines, _ = render_lines(ids, rows, template, config.shards.max_bytes)
-    line_bytes = pc.fill_null(pc.binary_length(lines), 0).to_numpy(zero_copy_only=False)
-    in_memory = row_bytes(rows.select(list(columns.kept))) + _ID_BYTES
-    return SourceSize(files.rows, *_scaled(line_bytes, files.rows), *_scaled(in_memory, files.rows))
-
-
-def _scaled(sizes: npt.NDArray[np.int64], rows: int) -> tuple[int, int]:
-    """Return the sum and the sum of squares that `rows` rows of these sizes have."""
-    values = sizes.tolist()
-    few = max(1, len(values))
-    return sum(values) * rows // few, sum(size * size for size in values) * rows // few
+    line_bytes = pc.fill_null(pc.binary_length(lines), 0).to_pylist()
+    in_memory = (row_bytes(rows.select(list(columns.kept))) + ID_BYTES).tolist()
+    return SourceSize(
+        files.rows, *sums_for(files.rows, line_bytes), *sums_for(files.rows, in_memory)
+    )

@@ -38,7 +38,7 @@ from bedrock_spark.spark.prepare.nullable import with_nullable_fields
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
 from bedrock_spark.spark.prepare.streamed_answers import StreamedAnswers, without_answers
 from bedrock_spark.spark.prepare.task import Bucket, PrepareTask
-from bedrock_spark.spark.row_bytes import OFFSET_BYTES, row_bytes
+from bedrock_spark.spark.row_bytes import ID_BYTES, row_bytes
 from bedrock_spark.spark.worker_process import set_up_worker
 from bedrock_spark.storage import Storage
 
@@ -49,7 +49,6 @@ SUMMARY = f"{INTERNAL_PREFIX}summary"
 _CHUNK_ROWS, _CHUNK_BYTES = 20_000, 32_000_000
 # Nearly all rows are asked if at least this share of them is.
 NEARLY_ALL = 7 / 8
-_ID_BYTES = 11 + OFFSET_BYTES
 
 _Mask = npt.NDArray[np.bool_]
 
@@ -256,7 +255,7 @@ class _Lookup:
         lines = kept_lines(id_column(hashes[is_first]), answers)
         kept = chunk.select(list(self._task.columns.kept)).take(pa.array(rows))
         own = [id_column(hashes), *with_nullable_fields(kept).columns]
-        sizes = row_bytes(kept) + _ID_BYTES
+        sizes = row_bytes(kept) + ID_BYTES
         written = pa.RecordBatch.from_arrays(own, schema=self._schema)
         self._files.write(KeptChunk(written, sizes, np.cumsum(is_first) - 1, lines))
 

@@ -109,11 +109,14 @@ class Repartitioning:
             if looked.size.records:
                 # A task for each bucket writes its records.
                 progress.expect(size.records, buckets, shuffles)
-                written = self._write_from_files(files, buckets, begin) if files else None
-                if written is None:
-                    if files:
+                written = None
+                if files is not None:
+                    task = self.task(buckets, False)
+                    written = cut_files(self.rows.sparkSession, files, task, begin)
+                    if written is None:  # only Spark can
                         files = None
                         progress.expect(size.records, buckets, shuffles)
+                if written is None:
                     written = self._write_round(
                         buckets, looked.rows, begin, has_repeats=has_repeats
                     )
@@ -136,12 +139,6 @@ class Repartitioning:
             "source: gives other rows each time it is read, so its shards would not be the same "
             "twice; write it to a table first"
         )
-
-    def _write_from_files(
-        self, files: PlainFiles, buckets: int, begin: Callable[[], object]
-    ) -> Summaries | None:
-        """Write all buckets by the local shuffle; None if only Spark can."""
-        return cut_files(self.rows.sparkSession, files, self.task(buckets, False), begin)
 
     def _write_round(
         self,

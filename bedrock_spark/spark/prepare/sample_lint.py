@@ -23,7 +23,7 @@ from bedrock_spark.spark.prepare.lint_rows import (
 
 _SAMPLE = "sample string"
 # Types whose values are the same in Python, however they come there.
-_PLAIN: dict[type[T.DataType], pa.DataType] = {
+PLAIN: dict[type[T.DataType], pa.DataType] = {
     T.StringType: pa.string(),
     T.ByteType: pa.int8(),
     T.ShortType: pa.int16(),
@@ -50,7 +50,7 @@ def refuse_sample(
     if config.batch.lint == "ignore":
         return
     rows = rows.select(*map(column_of, columns))
-    kinds = [_PLAIN.get(type(field.dataType)) for field in rows.schema]
+    kinds = [PLAIN.get(type(field.dataType)) for field in rows.schema]
     if None in kinds or body_template(config).media:
         made = rows.mapInArrow(LintRows(config, aws), _SAMPLE).take(1)
         refuse_found((row[0] for row in made), config)

@@ -20,7 +20,7 @@ from bedrock_spark.shards.lines import FRAME_BYTES
 from bedrock_spark.shards.plan import SourceSize
 from bedrock_spark.spark.prepare.columns import column_of
 from bedrock_spark.spark.prepare.prefetch import THREADS
-from bedrock_spark.spark.row_bytes import OFFSET_BYTES
+from bedrock_spark.spark.row_bytes import ID_BYTES, OFFSET_BYTES
 from bedrock_spark.templates.body_template import BodyTemplate
 from bedrock_spark.templates.json_values import Unrenderable
 
@@ -34,7 +34,7 @@ _QUOTES = len('""')
 # The bytes of the JSON of a null.
 _NULL_BYTES = len("null")
 # The bytes in memory of a record id, and of a number, a date or the like.
-_ID_BYTES, _FIXED_BYTES = record_ids.LENGTH + OFFSET_BYTES, 8
+_FIXED_BYTES = 8
 # Sample sizes: raw lengths of 20,000 rows, JSON lengths of the first 2,000 rows of each partition.
 _SAMPLE_ROWS, _JSON_ROWS = 20_000, 2_000
 # The objects (images, documents) of the first 100 rows are measured.
@@ -60,17 +60,17 @@ def estimate_size(
     sample = _lengths(df, template.columns, kept).take(_SAMPLE_ROWS)
     rows = (count or df.count)() if len(sample) == _SAMPLE_ROWS else len(sample)
     measured = [(raw, as_json) for raw, as_json, _ in sample if as_json is not None]
-    row_bytes = [_ID_BYTES + of_row for _, _, of_row in sample if of_row is not None]
+    row_bytes = [ID_BYTES + of_row for _, _, of_row in sample if of_row is not None]
     json_ratio = sum(j for _, j in measured) / max(1, sum(r for r, _ in measured))
     fixed_bytes = template.static_bytes + _LINE_OVERHEAD
     lines = [fixed_bytes + round(raw * json_ratio) for raw, _, _ in sample]
-    return SourceSize(
-        records=rows,
-        line_bytes=sum(lines) * rows // max(1, len(lines)),
-        squares=sum(line * line for line in lines) * rows // max(1, len(lines)),
-        row_bytes=sum(row_bytes) * rows // max(1, len(row_bytes)),
-        row_squares=sum(size * size for size in row_bytes) * rows // max(1, len(row_bytes)),
-    )
+    return SourceSize(rows, *sums_for(rows, lines), *sums_for(rows, row_bytes))
+
+
+def sums_for(rows: int, sizes: Sequence[int]) -> tuple[int, int]:
+    """Return the sum, and the sum of squares, of `rows` sizes of which some are known."""
+    few = max(1, len(sizes))
+    return sum(sizes) * rows // few, sum(size * size for size in sizes) * rows // few
 
 
 def _lengths(df: DataFrame, names: Sequence[str], kept: Sequence[str]) -> DataFrame:

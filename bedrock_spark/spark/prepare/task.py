@@ -28,7 +28,6 @@ from bedrock_spark.shards.bucket_columns import buckets_of
 from bedrock_spark.shards.cutter import Cutter, Piece
 from bedrock_spark.shards.hash_ranges import part_of
 from bedrock_spark.shards.plan import Bounds, max_shared_bytes
-from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.prepare.arrow_columns import offsets_of
 from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
 from bedrock_spark.spark.prepare.body_hashes import reject_changed
@@ -47,12 +46,11 @@ from bedrock_spark.spark.prepare.shard_files import (
     ShardSink,
 )
 from bedrock_spark.spark.prepare.source_columns import SourceColumns
-from bedrock_spark.spark.row_bytes import OFFSET_BYTES, Sizes, row_bytes
+from bedrock_spark.spark.row_bytes import ID_BYTES, Sizes, row_bytes
 from bedrock_spark.spark.worker_process import set_up_worker
 from bedrock_spark.storage import Storage
 from bedrock_spark.templates.body_template import RowRejected
 
-_ID_BYTES = LENGTH + OFFSET_BYTES
 _MAX_REASONS = 10
 # Arrow gives freed memory back after batches of this many bytes. The next batch gets fresh memory,
 # whose first use costs as much as the sha256 of the same bytes, so not after each small batch.
@@ -190,7 +188,7 @@ class Bucket:
         self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *digest, *kept])
         unique = {ROW_RECORD_ID, ROW_BODY_SHA256, *task.columns.key}
         self.files = task.open_files(self.number, self._schema, unique)
-        self._own_bytes = _ID_BYTES + (SHA256.byte_width if self._has_digests else 0)
+        self._own_bytes = ID_BYTES + (SHA256.byte_width if self._has_digests else 0)
         self._rejects = task.open_rejects(self.number, kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = self._repeated = 0

@@ -68,7 +68,7 @@ _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other rules")
 def test_a_worker_uses_freed_memory_again() -> None:
-    """A slice of rows has 6 MB of arrays: 1,465 pages of 4 kB, if the system gives them anew."""
+    """A slice of rows has 6 MB of arrays, which are 1,465 pages of 4 kB if all are new."""
     faults = {}
     for context in ("object", "lambda: None"):
         script = _FAULTS.format(context=context)
