@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -243,7 +244,9 @@ def test_what_only_a_task_finds_is_left_to_spark(
 
 
 def scratch_folders() -> list[Path]:
-    return [f for place, _ in free_space() for f in place.glob(".bedrock-spark-scratch-shuffle-*")]
+    """Return those of this process: other tests run beside it."""
+    name = f".bedrock-spark-scratch-shuffle-{os.getpid()}-*"
+    return [folder for place, _ in free_space() for folder in place.glob(name)]
 
 
 def test_an_error_of_a_task_leaves_no_file(
