@@ -22,7 +22,7 @@ from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.model_use import ModelUse
-from bedrock_spark.run_folder.run import Run, record_config
+from bedrock_spark.run_folder.run import Run, check_still_own, record_config
 from bedrock_spark.storage import Storage
 
 
@@ -40,9 +40,11 @@ def open_submission(
     wait: for another process that has the lease and may be dead
 
     Before the first job of a run, raises BudgetError if the estimated cost of the whole run is
-    above the budget.
+    above the budget. Raises RunFolderError if another process has begun the run again with another
+    config while this one prepared it.
     """
     reporter.stage = "batch"
+    check_still_own(run)
     check_prices(run.config, run.prices)
     shards = batch_shards(manifest, run.config)
     is_due = bool(shards) and is_canary_due(run)

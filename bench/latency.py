@@ -1,10 +1,12 @@
 """Measure what the latency of a store costs each stage: with 30 ms a call, and without.
 
-    python bench/latency.py [--records 100000] [--rounds 5] [--trace]
+    python bench/latency.py [--records 100000] [--line-bytes 1000 2000] [--rounds 7] [--trace]
 
 One shard is prepared, collected and asked by the fallback, with the run folder in a local Bedrock's
-S3. Its fault script adds the latency to every call of S3. Rounds with and without it alternate. The
-figure of a stage is the ratio of the medians; the calls of S3 and all seconds are in the detail.
+S3. Its fault script adds the latency to every call of S3. Rounds with and without it alternate,
+after one that does not count. The figure of a stage is the ratio of the medians, for each size of a
+line; the calls of S3 and all seconds are in the detail. The run is open when a stage begins, as in
+`bedrock-spark run`, which opens it once for all stages. To open it is a figure of its own.
 
 With --trace there is one round with the latency, and a line for each request to S3: when it
 began, how long it took, process, thread, operation and key. Stars mark the longest row of requests
@@ -21,6 +23,8 @@ import random
 import statistics
 import tempfile
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +55,7 @@ from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.run_folder.shard_records import all_records, lines_of, read_records
 from bedrock_spark.storage import Storage
 
-RECORDS, LINE_BYTES = 100_000, 1_000
-WARM_UP_RECORDS = 2_000
+RECORDS, LINE_BYTES, ROUNDS = 100_000, (1_000, 2_000), 7
 MILLISECONDS = 30
 GOAL = 1.1
 # Records that are read by the index, and the bytes between two of them that are read, too.
@@ -78,38 +81,40 @@ class Timed:
     def round(self, milliseconds: float) -> dict[str, tuple[float, int]]:
         """Run the stages with a latency; return the seconds and the calls of S3 of each."""
         self._empty()
-        run = self.run()
         measured = {}
-        for stage in STAGES:
-            if stage == "collect":
-                write_output(run, self._case)
-            elif stage == "fallback":
-                leave_unanswered(run, self._case)
-            self._local.set_faults(faults(milliseconds))
-            before = self._calls()
-            taken = seconds(lambda stage=stage: STAGES[stage](self._spark, self.run()))
-            measured[stage] = taken, self._calls() - before
-            self._local.set_faults({})
+        for stage, work in STAGES.items():
+            run = self._ready_for(stage)
+            measured[stage] = self._measured(partial(work, self._spark, run), milliseconds)
+        measured["open_run"] = self._measured(self.run, milliseconds)
         return measured
+
+    def _measured(self, work: Callable[[], object], milliseconds: float) -> tuple[float, int]:
+        self._local.set_faults(faults(milliseconds))
+        before = self._calls()
+        taken = seconds(work)
+        calls = self._calls() - before
+        self._local.set_faults({})
+        return taken, calls
+
+    def _ready_for(self, stage: str) -> Run:
+        """Do what a stage finds done; return the run, opened after it."""
+        if stage == "collect":
+            write_output(self.run(), self._case)
+        elif stage == "fallback":
+            leave_unanswered(self.run(), self._case)
+        return self.run()
 
     def trace(self, milliseconds: float, notes: Path) -> None:
         """Run the stages once with a latency; print every call to the store of each."""
         self._empty()
-        run = self.run()
         opened = run_module.open_storage
-        for stage in STAGES:
-            if stage == "collect":
-                write_output(run, self._case)
-            elif stage == "fallback":
-                leave_unanswered(run, self._case)
-            notes.unlink(missing_ok=True)
+        for stage, work in STAGES.items():
+            self._ready_for(stage)
             run_module.open_storage = lambda uri, aws: noted(opened(uri, aws), notes)
-            self._local.set_faults(faults(milliseconds))
-            try:
-                STAGES[stage](self._spark, self.run())
-            finally:
-                self._local.set_faults({})
-                run_module.open_storage = opened
+            run = self.run()
+            run_module.open_storage = opened
+            notes.unlink(missing_ok=True)
+            self._measured(partial(work, self._spark, run), milliseconds)
             for line in show_calls(stage, read_calls(notes)):
                 print(line)  # noqa: T201 - for whoever asked for it
 
@@ -169,10 +174,37 @@ class Calls:
         return data
 
 
+def measure(timed: Timed, line_bytes: int, rounds: int) -> None:
+    """Report the ratio of each stage, and what it takes to open a run."""
+    timed.round(0)
+    pairs = []
+    for number in range(rounds):
+        order = (0, MILLISECONDS) if number % 2 == 0 else (MILLISECONDS, 0)
+        pair = {milliseconds: timed.round(milliseconds) for milliseconds in order}
+        pairs.append((pair[0], pair[MILLISECONDS]))
+    for stage in pairs[0][0]:
+        without, slow = ([each[stage][0] for each in side] for side in zip(*pairs, strict=True))
+        base, value = statistics.median(without), statistics.median(slow)
+        is_stage = stage in STAGES
+        report(
+            f"latency_{stage}_{line_bytes}_bytes",
+            value / base if is_stage else value - base,
+            "ratio" if is_stage else "s",
+            GOAL if is_stage else None,
+            "lower",
+            milliseconds=MILLISECONDS,
+            s3_calls=pairs[-1][1][stage][1],
+            seconds_lost=round(value - base, 3),
+            seconds_without=[round(s, 2) for s in without],
+            seconds_with=[round(s, 2) for s in slow],
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=RECORDS)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--line-bytes", type=int, nargs="+", default=LINE_BYTES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--trace", action="store_true")
     arguments = parser.parse_args()
     use_local_credentials()
@@ -182,39 +214,19 @@ def main() -> None:
         bench_session() as spark,
     ):
         local.client("s3").create_bucket(Bucket=BUCKET)
-        made = []
-        for records in (WARM_UP_RECORDS, arguments.records):
-            case, source = Case(records, LINE_BYTES), Path(name) / f"{records}.parquet"
-            write_source(case, source)
-            made.append(Timed(spark, local, case, source))
-        warm_up, timed = made
-        warm_up.round(0)
         if arguments.trace:
             cloudpickle.register_pickle_by_value(store_calls)  # the workers do not find `common`
-            timed.trace(MILLISECONDS, Path(name) / "calls")
-            return
-        rounds = []
-        for number in range(arguments.rounds):
-            order = (0, MILLISECONDS) if number % 2 == 0 else (MILLISECONDS, 0)
-            pair = {milliseconds: timed.round(milliseconds) for milliseconds in order}
-            rounds.append((pair[0], pair[MILLISECONDS]))
-        for stage in STAGES:
-            without, slow = (
-                [each[stage][0] for each in side] for side in zip(*rounds, strict=True)
-            )
-            report(
-                f"latency_{stage}",
-                statistics.median(slow) / statistics.median(without),
-                "ratio",
-                GOAL,
-                "lower",
-                records=arguments.records,
-                milliseconds=MILLISECONDS,
-                s3_calls=rounds[-1][1][stage][1],
-                seconds_without=[round(s, 2) for s in without],
-                seconds_with=[round(s, 2) for s in slow],
-            )
-        read_some(timed.run(), local)
+        for line_bytes in arguments.line_bytes:
+            case, source = Case(arguments.records, line_bytes), Path(name) / f"{line_bytes}.parquet"
+            write_source(case, source)
+            timed = Timed(spark, local, case, source)
+            if arguments.trace:
+                timed.round(0)
+                timed.trace(MILLISECONDS, Path(name) / "calls")
+            else:
+                measure(timed, line_bytes, arguments.rounds)
+        if not arguments.trace:
+            read_some(timed.run(), local)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 _GONE = "the client has closed the connection"
 _AT_ONCE = 1024 * 1024  # how many bytes of a body are handed to another thread as a whole
+# A body so long is read before its thread starts: handing over its pieces takes longer than to
+# receive them. Most parts of an upload are no longer.
+_SHORT = 8 * 1024 * 1024
 
 
 class Clients(Protocol):
@@ -210,11 +213,13 @@ class _Body(io.RawIOBase):
 
     async def open(self) -> io.BufferedIOBase:
         """Return the file, in memory if it is short. Raises ConnectionResetError."""
-        begun = bytearray()
-        while self._more and len(begun) < _AT_ONCE:
-            begun += await self._next()
+        pieces, size = [], 0
+        while self._more and size < _SHORT:
+            pieces.append(await self._next())
+            size += len(pieces[-1])
+        begun = b"".join(pieces)
         if not self._more:
-            return io.BytesIO(begun)
+            return io.BytesIO(begun)  # shares these bytes
         self._arrived = memoryview(begun)
         return io.BufferedReader(self, _AT_ONCE)
 

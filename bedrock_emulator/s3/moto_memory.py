@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from bedrock_emulator.s3.moto_uploads import PartsValue, join_parts_once
+
 # moto's own threshold: up to this size an object stays in memory and needs no open file.
 _LARGE = 16 * 1024 * 1024
 
@@ -48,10 +50,12 @@ def use_less_memory() -> None:
     """Make moto write large objects directly to their file, and read ranges. May be called twice.
 
     This replaces `FakeKey.value` (moto 5.2), whose buffer is a SpooledTemporaryFile, and wraps the
-    functions that answer a GET of an object. The new setter also accepts a `FileValue`.
+    functions that answer a GET of an object. The new setter also accepts a `FileValue` and a
+    `PartsValue`.
     """
     _spool_large_values()
     _read_ranges()
+    join_parts_once()
 
 
 def _read_ranges() -> None:
@@ -103,13 +107,16 @@ def _spool_large_values() -> None:
     def set_value(key: Any, content: Any) -> None:
         if len(content) > _LARGE:
             key._value_buffer.rollover()
-        if not isinstance(content, FileValue):
+        if not isinstance(content, FileValue | PartsValue):
             value.fset(key, content)
             return
         key._value_buffer.seek(0)
         key._value_buffer.truncate()
-        with content.path.open("rb") as file:
-            shutil.copyfileobj(file, key._value_buffer)
+        if isinstance(content, PartsValue):
+            content.move_to(key._value_buffer)
+        else:
+            with content.path.open("rb") as file:
+                shutil.copyfileobj(file, key._value_buffer)
         key.contentsize = len(content)
 
     set_value.spools_large_values = True  # type: ignore[attr-defined]

@@ -44,7 +44,13 @@ from bedrock_spark.report import Report, check_complete
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest
-from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
+from bedrock_spark.run_folder.run import (
+    Run,
+    begin_run,
+    check_still_own,
+    open_run,
+    record_config,
+)
 from bedrock_spark.storage import calls_at_once
 from bedrock_spark.submission import open_submission, refuse_spent
 
@@ -199,6 +205,7 @@ class Pipeline(Finishing):
                 delete_leftover_throughput(self.run, self.clock)
                 return reconciled
             self._reporter.stage = "fallback"
+            check_still_own(self.run)
             self._models.check_fallback()
             with open_fallback(
                 self.run, self.manifest(), self.clock, self.observe, self._wait

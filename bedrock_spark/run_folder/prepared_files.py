@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from itertools import chain
 
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder import layout
@@ -30,53 +31,48 @@ def delete_prepared(storage: Storage, prepare_id: str, *, but_rejects: bool = Fa
         for prefix in layout.prepared_prefixes(prepare_id)
         if not (but_rejects and prefix.startswith(f"{layout.REJECTS}/"))
     ]
-    _delete(storage, (stored.key for stored in list_all(storage, prefixes)))
+    leftovers = [stored.key for stored in list_all(storage, prefixes)]
+    if leftovers:
+        storage.delete(leftovers)
 
 
-def delete_unnamed(storage: Storage, committed: RunManifest) -> None:
-    """Delete all files of prepare that a committed manifest does not name.
-
-    They are of prepares that died, of slower ones that still run and will find the manifest, and of
-    rounds with another number of buckets.
-    """
-    prepare_id = committed.prepare_id
-    named = {layout.rejects_key(rejects.bucket, prepare_id) for rejects in committed.rejects}
-    named |= {key for shard in committed.shards for key in shard.sizes}
-    named |= {layout.index_key(shard.shard_id, prepare_id) for shard in committed.shards}
-    named |= set(_rows_keys(committed))
-    named |= {layout.kept_key(kept.unit, prepare_id) for kept in committed.kept}
-    folders = (layout.SHARDS, layout.INDEX, layout.ROWS, layout.REJECTS, layout.KEPT)
-    written = list_all(storage, [f"{folder}/" for folder in folders])
-    _delete(storage, (stored.key for stored in written if stored.key not in named))
-
-
-def check_written(storage: Storage, manifest: RunManifest) -> None:
+def check_written(storage: Storage, manifest: RunManifest) -> list[str]:
     """Raise RunFolderError unless a manifest that is about to be committed has all its files here.
 
-    The executors wrote them, and may have written elsewhere. It lists their folders and reads no
-    file.
+    The executors wrote them, and may have written elsewhere. It lists the folders of prepare, and
+    reads no file.
+
+    Returns the files of prepare that the manifest does not name. Once it is committed, they may be
+    deleted: they are of prepares that died, of slower ones that still run and will find the
+    manifest, and of rounds with another number of buckets.
     """
-    expected = {
-        layout.shards_prefix: _lines_sizes(manifest.shards),
-        layout.rows_prefix: _rows_sizes(manifest),
-        layout.kept_prefix: _kept_sizes(manifest),
-    }
-    if not manifest.kept:
-        del expected[layout.kept_prefix]
-    own = _folders(manifest.shards)
+    shards, prepare_id = manifest.shards, manifest.prepare_id
+    own = _folders(shards)
     with calls_at_once(storage) as calls:
-        looks = [
-            calls.begin(_wrong_files, storage.scan(prefix(manifest.prepare_id)), sizes, own)
-            for prefix, sizes in expected.items()
+        checked = [
+            calls.begin(_compare, storage.scan(f"{folder}/"), expected, own)
+            for folder, expected in (
+                (layout.SHARDS, _lines_sizes(shards)),
+                (layout.ROWS, _rows_sizes(manifest)),
+                (layout.KEPT, _kept_sizes(manifest)),
+            )
         ]
-    wrong = [text for look in looks for text in look.result()]
+        indexes = (layout.index_key(shard.shard_id, prepare_id) for shard in shards)
+        rejects = (layout.rejects_key(rejects.bucket, prepare_id) for rejects in manifest.rejects)
+        unchecked = [
+            calls.begin(_others, storage.scan(f"{folder}/"), named)
+            for folder, named in ((layout.INDEX, indexes), (layout.REJECTS, rejects))
+        ]
+    looks = [look.result() for look in checked]
+    wrong = [text for bad, _ in looks for text in bad]
     if wrong:
-        files = sum(len(shard.sizes) + 1 for shard in manifest.shards) + 2 * len(manifest.kept)
+        files = sum(len(shard.sizes) + 1 for shard in shards) + 2 * len(manifest.kept)
         raise RunFolderError(
             f"{storage.uri}: {len(wrong)} of {files} files that the executors wrote "
             f"are not here as they wrote them: {', '.join(wrong[:_SHOWN])}. All machines must "
             "share the run folder; use an s3:// run_uri. Nothing was committed or submitted"
         )
+    return [*chain(*(others for _, others in looks), *(keys.result() for keys in unchecked))]
 
 
 def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]) -> None:
@@ -89,18 +85,13 @@ def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]
     if not expected:
         return
     listed = storage.scan(layout.shards_prefix(prepare_id))
-    wrong = _wrong_files(listed, _lines_sizes(expected), _folders(expected))
+    wrong, _ = _compare(listed, _lines_sizes(expected), _folders(expected))
     if wrong:
         raise RunFolderError(
             f"{storage.uri}: {len(wrong)} files of {len(expected)} shards are not as prepare wrote "
             f"them: {', '.join(wrong[:_SHOWN])}. Restore them, or begin a new run with "
             "another run_uri; nothing was submitted"
         )
-
-
-def _rows_keys(manifest: RunManifest) -> Iterator[str]:
-    """Yield the files of source rows, of shards and of kept rows."""
-    return (key for key, _ in _rows_sizes(manifest))
 
 
 def _rows_sizes(manifest: RunManifest) -> Iterator[tuple[str, int | None]]:
@@ -131,14 +122,15 @@ def _folders(shards: Iterable[Shard]) -> set[str]:
     return {shard.key for shard in shards if shard.files}
 
 
-def _wrong_files(
+def _compare(
     listed: Iterable[StoredObject],
     expected: Iterable[tuple[str, int | None]],
     own: AbstractSet[str],
-) -> list[str]:
-    """Return the files that are missing or have another size, each with what is wrong.
+) -> tuple[list[str], list[str]]:
+    """Return the files that are missing or have another size, each with what is wrong; and others.
 
-    Also those that are in the folder of a shard and are not its own: a job would read them.
+    Those that are in the folder of a shard and are not its own are wrong: a job would read them.
+    Others are all that were not expected.
 
     expected: the keys, with the bytes of each, or None for any number
     own: the folders of shards
@@ -166,15 +158,16 @@ def _wrong_files(
             wrong.append(f"{key} (is missing)")
         elif size not in (None, has):
             wrong.append(f"{key} (has {has} bytes, not {size})")
-    others = (key for key in sorted(found) if _folder_of(key) in own)
-    return [*wrong, *(f"{key} (is not its own)" for key in others)]
+    others = sorted(found)
+    wrong += [f"{key} (is not its own)" for key in others if _folder_of(key) in own]
+    return wrong, others
+
+
+def _others(listed: Iterable[StoredObject], named: Iterable[str]) -> list[str]:
+    """Return the files that are not named; one that is named need not be there."""
+    keys = frozenset(named)
+    return [stored.key for stored in listed if stored.key not in keys]
 
 
 def _folder_of(key: str) -> str:
     return key[: key.rfind("/") + 1]
-
-
-def _delete(storage: Storage, keys: Iterable[str]) -> None:
-    leftovers = list(keys)
-    if leftovers:
-        storage.delete(leftovers)

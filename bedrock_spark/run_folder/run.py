@@ -291,6 +291,16 @@ def check_not_replaced(run: Run) -> None:
     )
 
 
+def check_still_own(run: Run) -> None:
+    """As `check_not_replaced`, before money is spent. Reads nothing if the run cannot be replaced.
+
+    That is so if the manifest was there when the run was opened. If this process has committed it,
+    another one may have begun the run again just before, and not have found the manifest.
+    """
+    if run.committed() is None:
+        check_not_replaced(run)
+
+
 def record_config(run: Run, now: float) -> Run:
     """Write the run's config as a version, unless it is the newest one already.
 

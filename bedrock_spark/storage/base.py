@@ -90,10 +90,11 @@ class Storage(Protocol):
         """
         ...
 
-    def writer(self, key: str) -> ObjectWriter:
+    def writer(self, key: str, behind: int = 2) -> ObjectWriter:
         """Begin an object whose bytes are written piece by piece; see `ObjectWriter`.
 
-        S3 gets them while the caller makes more of them. Memory holds about 15 MB.
+        behind: how many parts of 5 MB S3 gets while the caller makes more bytes. Memory holds these
+            and one more. Two do for 100 MB a second, if a call takes 30 ms.
         """
         ...
 

@@ -89,7 +89,7 @@ class LocalStorage:
             self.write(key, data)
         return _digest(data)
 
-    def writer(self, key: str) -> LocalWriter:
+    def writer(self, key: str, behind: int = 2) -> LocalWriter:
         """Begin an object: a temporary file beside it, which `commit` renames."""
         return LocalWriter(self._path(key))
 

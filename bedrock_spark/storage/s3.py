@@ -43,7 +43,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.storage.base import StoredObject, changed_while_read
 from bedrock_spark.storage.s3_download import Download
-from bedrock_spark.storage.s3_writer import S3Writer
+from bedrock_spark.storage.s3_writer import PARTS_BEHIND, S3Writer
 
 # Error codes. A reply without a body has its HTTP status as code.
 _ABSENT = {"NoSuchKey", "404"}
@@ -197,10 +197,10 @@ class S3Storage:
         is_own = reply.get("Metadata", {}).get(_MARK) == mark
         return str(reply["ETag"]) if is_own else None
 
-    def writer(self, key: str) -> S3Writer:
+    def writer(self, key: str, behind: int = PARTS_BEHIND) -> S3Writer:
         """Begin an object, which becomes a multipart upload if it is large."""
         errors = partial(self._storage_errors, key)
-        return S3Writer(self._client, self._bucket, self._prefix + key, errors)
+        return S3Writer(self._client, self._bucket, self._prefix + key, errors, behind)
 
     def upload(self, path: Path, key: str) -> None:
         """Write a file as an object, as a multipart upload if it is large."""

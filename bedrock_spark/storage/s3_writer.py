@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
@@ -22,9 +22,12 @@ log = logging.getLogger(__name__)
 # The bytes of a part. S3 takes 5 MiB to 5 GiB, and the last one may be smaller; 10,000 of them are
 # 50 GB. The least, because prepare writes two objects at once, and a worker holds their parts.
 PART_BYTES = 5 * 1024 * 1024
+# An object of so many bytes mostly becomes a larger one. Then the upload is begun: the first part
+# does not wait for it. If the object ends before it has a part, it is put, and the upload aborted.
+BEGIN_BYTES = 2_000_000
 # How many parts are uploaded while the writer goes on. Memory holds these parts and one more. Two,
-# because prepare gets its rows in batches of about 10 MB: with one, the second part of a batch
-# would wait for the first, and the latency of the store with it.
+# because bytes often come in batches of about 10 MB: with one, the second part of a batch would
+# wait for the first, and the latency of the store with it.
 PARTS_BEHIND = 2
 
 
@@ -32,6 +35,7 @@ class S3Writer:
     """An object while it is written; see `ObjectWriter`.
 
     errors: makes a context that raises errors of S3 as StorageError
+    behind: how many parts are uploaded while the writer goes on
     """
 
     def __init__(
@@ -40,8 +44,10 @@ class S3Writer:
         bucket: str,
         name: str,
         errors: Callable[[], AbstractContextManager[None]],
+        behind: int = PARTS_BEHIND,
     ) -> None:
         self.size = 0
+        self._behind = behind
         self._client = client
         self._object: dict[str, Any] = {"Bucket": bucket, "Key": name}
         self._errors = errors
@@ -59,27 +65,16 @@ class S3Writer:
         self._held.append(piece)
         self._held_bytes += len(piece)
         self.size += len(piece)
+        if self._held_bytes >= BEGIN_BYTES and self._pool is None:
+            self._pool = ThreadPoolExecutor(self._behind + 1, thread_name_prefix="upload-behind")
+            self._upload = self._pool.submit(self._begin)
         if self._held_bytes >= PART_BYTES:
             self._send()
         return len(piece)
 
     def commit(self) -> str:
         """Make the object visible, whole, in place of an existing one; return its ETag."""
-        if self._pool is None or self._upload is None:
-            with self._errors():
-                reply = self._client.put_object(**self._object, Body=b"".join(self._held))
-        else:
-            if self._held:
-                self._put_held()  # the pool has a thread for it: it waits for no earlier part
-            while self._running:
-                self._wait()
-            with self._errors():
-                reply = self._client.complete_multipart_upload(
-                    **self._object,
-                    UploadId=self._upload.result(),
-                    MultipartUpload={"Parts": self._parts},
-                )
-            self._pool.shutdown()
+        reply = self._complete() if self._parts or self._running else self._put()
         self._is_over = True
         return str(reply["ETag"]).strip('"')
 
@@ -91,10 +86,40 @@ class S3Writer:
         if self._is_over:
             return
         self._is_over = True
-        if self._pool is None:
-            return
-        self._pool.shutdown(cancel_futures=True)
-        if self._upload is None or self._upload.cancelled():
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._abort_upload()
+
+    def _put(self) -> Mapping[str, Any]:
+        """Put the object, which has no part, while an upload that was begun is aborted."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.submit(self._abort_upload)
+        try:
+            with self._errors():
+                return self._client.put_object(**self._object, Body=b"".join(self._held))
+        finally:
+            if pool is not None:
+                pool.shutdown()
+
+    def _complete(self) -> Mapping[str, Any]:
+        assert self._pool is not None
+        assert self._upload is not None
+        if self._held:
+            self._put_held()  # the pool has a thread for it: it waits for no earlier part
+        while self._running:
+            self._wait()
+        with self._errors():
+            reply = self._client.complete_multipart_upload(
+                **self._object,
+                UploadId=self._upload.result(),
+                MultipartUpload={"Parts": self._parts},
+            )
+        self._pool.shutdown()
+        return reply
+
+    def _abort_upload(self) -> None:
+        if self._upload is None or self._upload.cancel():
             return  # it has not begun
         try:
             with self._errors():
@@ -105,10 +130,7 @@ class S3Writer:
 
     def _send(self) -> None:
         """Upload what is held as the next part, in the background."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(PARTS_BEHIND + 1, thread_name_prefix="upload-behind")
-            self._upload = self._pool.submit(self._begin)
-        while len(self._running) >= PARTS_BEHIND:
+        while len(self._running) >= self._behind:
             self._wait()
         self._put_held()
 

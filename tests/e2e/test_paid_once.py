@@ -15,13 +15,16 @@ from pyspark.sql import functions as F  # noqa: N812
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.cli import main
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.errors import RunHeldError
+from bedrock_spark.errors import RunFolderError, RunHeldError
 from bedrock_spark.fallback import rounds as rounds_module
 from bedrock_spark.fanout.scheduler import OUTPUT_SECONDS
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.claims import CLAIM_SECONDS, open_round
 from bedrock_spark.run_folder.lease import LEASE_SECONDS, Lease, renewed
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.run import begin_run, open_run
 from bedrock_spark.spark.fallback import stage as stage_module
+from bedrock_spark.spark.prepare import stage as stage_of_prepare
 from tests.e2e.conftest import BUCKET
 from tests.spark_sessions import CLAUDE, make_config
 
@@ -97,6 +100,38 @@ def test_a_collect_while_jobs_run_does_not_make_the_fallback_ask(
     reconciled = pipeline.fall_back(spark, reconciled)
     assert sum(shard.outcomes["ok"] for shard in reconciled) == ROWS
     assert "InvokeModel" not in local.requests()
+
+
+@pytest.mark.parametrize("stage", ["watch", "advance", "fall_back"])
+def test_a_run_that_was_begun_again_asks_nothing(
+    spark: SparkSession, bedrock: Start, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """Another process replaced it right before it committed, and did not find the manifest.
+
+    Neither a batch job, nor the canary, nor the fallback is paid for with the first config.
+    """
+    local = bedrock({"quotas": {"min_records": 10}})
+    small = {"min_records": 1_000, "max_records": 2_000} if stage == "fall_back" else {}
+    first = open_pipeline(local, shards=small, canary={"records": 3})
+    other = open_pipeline(local, request={"prompt": "Another {{ body }}", "max_tokens": 40})
+    commit = stage_of_prepare.commit_manifest
+
+    def commit_late(*arguments: Any) -> RunManifest:
+        begin_run(open_run(other.run.config, SystemClock()))
+        return commit(*arguments)
+
+    monkeypatch.setattr(stage_of_prepare, "commit_manifest", commit_late)
+    first.prepare(spark, rows_of(spark))
+    reconciled = first.collect(spark)
+    ask = {
+        "watch": first.watch,
+        "advance": first.advance,
+        "fall_back": lambda: first.fall_back(spark, reconciled),
+    }[stage]
+    with pytest.raises(RunFolderError, match="begun this run again with another config; nothing"):
+        ask()
+    paid = {"CreateModelInvocationJob", "InvokeModel", "Converse"}
+    assert paid.isdisjoint(local.requests())
 
 
 def recording_waits(waits: list[float]) -> Callable[..., None]:

@@ -91,7 +91,7 @@ class Watched:
             assert stored.size == len(data)
             self.seen.add((stored.key, hashlib.sha256(data).hexdigest()))
 
-    def writer(self, key: str) -> ObjectWriter:
+    def writer(self, key: str, behind: int = 2) -> ObjectWriter:
         """Begin an object; look in the middle of each write, and before and after the commit."""
         writer: Any = self.storage.writer(key)
         write, commit = writer.write, writer.commit

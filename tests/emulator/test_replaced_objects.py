@@ -49,7 +49,7 @@ def test_a_request_has_the_object_that_it_found(backend: Any) -> None:
 
 
 def test_parts_are_closed(backend: Any) -> None:
-    """One that is uploaded again, and all when the object that they became is replaced."""
+    """One that is uploaded again, and all when they become an object. It is closed, too."""
     bucket = backend.get_bucket("replaced")
     bucket.multiparts["id"] = upload = FakeMultipart("x", {}, ACCOUNT_ID, "us-east-1")
     parts = [upload.set_part(1, body) for body in (b"old", b"new")]
@@ -58,9 +58,11 @@ def test_parts_are_closed(backend: Any) -> None:
     del parts, upload
     assert [file.closed for file in files] == [True, False]
     backend.complete_multipart_upload("replaced", "id", [(1, etag)])
+    files.append(backend.get_object("replaced", "x")._value_buffer)
     assert backend.get_object("replaced", "x").value == b"new"
+    assert [file.closed for file in files] == [True, True, False]
     backend.put_object("replaced", "x", b"another")
-    assert [file.closed for file in files] == [True, True]
+    assert [file.closed for file in files] == [True, True, True]
 
 
 def test_many_clients_put_and_get_one_object(kit: Kit) -> None:

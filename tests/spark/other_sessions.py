@@ -75,7 +75,7 @@ class DiesTwice(LocalStorage):
     begins depends on the partition.
     """
 
-    def writer(self, key: str) -> LocalWriter:
+    def writer(self, key: str, behind: int = 2) -> LocalWriter:
         """Begin an object; the lines of a task's third shard have a writer that dies."""
         context = TaskContext.get()
         is_chosen = key.startswith("shards/") and key.endswith("-02.jsonl")
@@ -106,7 +106,7 @@ class KillsTheDriver(LocalStorage):
         super().__init__(uri)
         self.pids = pids
 
-    def writer(self, key: str) -> LocalWriter:
+    def writer(self, key: str, behind: int = 2) -> LocalWriter:
         """Begin an object; or lines at whose commit, half-written, all processes are killed."""
         written = {Path(o.key).name for o in self.list("shards/")}
         final = {f"{shard[0]}.jsonl" for shard in expected_shards()}

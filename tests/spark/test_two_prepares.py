@@ -13,8 +13,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import AlreadyExistsError, DuplicateKeyError
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, commit_manifest, read_manifest
-from bedrock_spark.run_folder.prepared_files import delete_unnamed
+from bedrock_spark.run_folder.prepared_files import check_written
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.prepare import repartitioning, stage
 from bedrock_spark.spark.prepare.stage import prepare
@@ -141,7 +142,7 @@ class LetsTheOtherWin(LocalStorage):
         super().__init__(uri)
         self.shards = shards
 
-    def writer(self, key: str) -> LocalWriter:
+    def writer(self, key: str, behind: int = 2) -> LocalWriter:
         """Begin an object; at the first commit after `shards`, the other prepare runs before."""
         return CommitsAfter(self.root / key, self.let_the_other_win)
 
@@ -183,8 +184,11 @@ def commit_another(storage: LocalStorage) -> None:
     shard = Shard("shard-00000-00", 1, len(line), digest, prepare_id="feedfeedfeed")
     storage.write(shard.key, line)
     storage.write(f"rows/{shard.prepare_id}/{shard.shard_id}.parquet", b"one row")
-    manifest = RunManifest("r", 1, "`id` bigint", (shard,), (), shard.prepare_id)
-    delete_unnamed(storage, commit_manifest(storage, manifest))
+    run_id = json.loads(storage.read(layout.RUN_FILE))["run_id"]
+    manifest = RunManifest(run_id, 1, "`id` bigint", (shard,), (), shard.prepare_id)
+    unnamed = check_written(storage, manifest)
+    commit_manifest(storage, manifest)
+    storage.delete(unnamed)
 
 
 def test_a_prepare_that_fails_leaves_its_rejects_only(spark: SparkSession, tmp_path: Path) -> None:

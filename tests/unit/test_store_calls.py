@@ -143,8 +143,8 @@ def commit_prepare(small: SmallRun) -> Callable[[], object]:
     run = small.prepare()
 
     def commit() -> None:
-        stage._check_before_commit(run, small.manifest)
-        stage._commit(run, small.manifest, lambda _: None)
+        unnamed = stage._check_before_commit(run, small.manifest)
+        stage._commit(run, small.manifest, unnamed, lambda _: None)
 
     return commit
 
@@ -215,10 +215,8 @@ CALLS: list[tuple[Callable[[SmallRun], Callable[[], object]], list[str]]] = [
         commit_prepare,
         [
             "read_if_present run.json",
-            *(f"scan {folder}/{PREPARE_ID}/" for folder in ("shards", "rows")),
+            *(f"scan {folder}/" for folder in ("shards", "index", "rows", "rejects", "kept")),
             "create manifest.json",
-            "read_if_present run.json",
-            *(f"list {folder}/" for folder in ("shards", "index", "rows", "rejects", "kept")),
         ],
     ),
     (open_again, OPEN),

@@ -25,6 +25,8 @@ from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.storage import ObjectWriter, Storage, commit_all
 from bedrock_spark.templates.body_template import RowRejected
 
+# Lines are made faster than S3 takes them in two parts at a time.
+_PARTS_BEHIND = 4
 REJECT_FIELDS = (
     pa.field(REJECT_COLUMN, pa.string()),
     pa.field(REJECT_REASON, pa.string()),
@@ -127,7 +129,7 @@ class ShardFiles:
         self._is_folder = max_files > 1
         # The bytes of each file of lines; the last one is open.
         self._sizes = [0]
-        self._lines = storage.writer(self._lines_key())
+        self._lines = storage.writer(self._lines_key(), _PARTS_BEHIND)
         rows = storage.writer(layout.rows_key(shard_id, prepare_id))
         self._rows = ParquetFile(rows, schema, unique)
         self._index = IndexBuilder()
@@ -143,7 +145,7 @@ class ShardFiles:
         """
         self._lines.commit()
         self._sizes.append(0)
-        self._lines = self._storage.writer(self._lines_key())
+        self._lines = self._storage.writer(self._lines_key(), _PARTS_BEHIND)
 
     def _lines_key(self) -> str:
         if not self._is_folder:

@@ -18,7 +18,7 @@ leaves no run folder behind.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -36,12 +36,12 @@ from bedrock_spark.run_folder.manifest import (
     RunManifest,
     commit_manifest,
     read_manifest,
+    refuse_other_run,
     shard_of,
 )
 from bedrock_spark.run_folder.prepared_files import (
     check_written,
     delete_prepared,
-    delete_unnamed,
 )
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced, new_run_id
 from bedrock_spark.run_folder.source_run import DerivedFrom
@@ -174,8 +174,8 @@ def _prepare(
         manifest = _manifest(run, table.kept, summaries, looked, prepare_id)
         manifest = replace(manifest, source=table.state)
         approve(manifest)
-        _check_before_commit(run, manifest)
-    return _commit(run, manifest, approve)
+        unnamed = _check_before_commit(run, manifest)
+    return _commit(run, manifest, unnamed, approve)
 
 
 def _with_lineage(run: Run, derived_from: DerivedFrom | None) -> Run:
@@ -196,48 +196,55 @@ def _refuse(config: Config, prepare_id: str, kept_rows: int, summaries: Summarie
         raise refusal
 
 
-def _check_before_commit(run: Run, manifest: RunManifest) -> None:
-    """Raise RunFolderError if the run was begun again with another config, or files are missing."""
+def _check_before_commit(run: Run, manifest: RunManifest) -> list[str]:
+    """Raise RunFolderError if the run was begun again with another config, or files are missing.
+
+    Returns the files of prepare that the manifest does not name.
+    """
     with calls_at_once(run.storage) as calls:
         not_replaced = calls.begin(check_not_replaced, run)
         written = calls.begin(_check_written, run.storage, manifest)
     not_replaced.result()
-    written.result()
+    return written.result()
 
 
-def _check_written(storage: Storage, manifest: RunManifest) -> None:
-    """Raise RunFolderError if files are missing, unless another prepare has committed.
+def _check_written(storage: Storage, manifest: RunManifest) -> list[str]:
+    """As `check_written`, but raise no error if another prepare has committed.
 
     That one has deleted what this one had written by then.
     """
     try:
-        check_written(storage, manifest)
+        return check_written(storage, manifest)
     except RunFolderError:
         if read_manifest(storage) is None:
             raise
+        return []
 
 
 def _commit(
-    run: Run, manifest: RunManifest, approve: Callable[[RunManifest], object]
+    run: Run,
+    manifest: RunManifest,
+    unnamed: Sequence[str],
+    approve: Callable[[RunManifest], object],
 ) -> RunManifest:
     """Commit a manifest and delete the files that are not needed; return the committed manifest.
 
+    Another process may have begun the run again since the last look, and still does not find the
+    manifest. Then this process learns it before it submits: see `open_submission`.
+
+    unnamed: the files of prepare that the manifest does not name
     approve: is called with that of another process that was first, whose shards may be others
     """
     storage = run.storage
     committed = commit_manifest(storage, manifest)
-    with calls_at_once(storage) as calls:
-        # Another process may have begun the run again at the same time.
-        not_replaced = calls.begin(check_not_replaced, run)
-        if committed.prepare_id == manifest.prepare_id:
-            deleted = calls.begin(delete_unnamed, storage, committed)
-        else:
-            log.info("%s: another prepare has committed; its shards are used", storage.uri)
-            deleted = calls.begin(delete_prepared, storage, manifest.prepare_id)
-    deleted.result()
-    not_replaced.result()
-    if committed.prepare_id != manifest.prepare_id:
-        approve(committed)
+    if committed.prepare_id == manifest.prepare_id:
+        if unnamed:
+            storage.delete(unnamed)
+        return committed
+    log.info("%s: another prepare has committed; its shards are used", storage.uri)
+    delete_prepared(storage, manifest.prepare_id)
+    refuse_other_run(committed, run.run_id, storage)
+    approve(committed)
     return committed
 
 

@@ -17,7 +17,6 @@ from bedrock_spark.run_folder.prepared_files import (
     check_shard_files,
     check_written,
     delete_prepared,
-    delete_unnamed,
 )
 from bedrock_spark.storage import LocalStorage
 from bedrock_spark.storage.base import StoredObject
@@ -55,17 +54,52 @@ def keys_of(storage: LocalStorage) -> set[str]:
     return {stored.key for stored in storage.list("")}
 
 
-def test_only_what_the_committed_manifest_names_is_left(tmp_path: Path) -> None:
-    """Files of other prepares, and of the own prepare's other rounds, are deleted."""
-    storage = LocalStorage(str(tmp_path))
+def test_the_files_that_the_manifest_does_not_name_are_told(tmp_path: Path) -> None:
+    """Those of other prepares, and of the own prepare's other rounds. Each folder is listed once.
+
+    Nothing is deleted: until the manifest is committed, another prepare may win.
+    """
+    storage = Counted(str(tmp_path))
     named = write_prepared(storage, OWN)
-    write_prepared(storage, OTHER)
+    assert check_written(storage, MANIFEST) == []
+    assert storage.listings == 5
+    others = write_prepared(storage, OTHER)
     for key in (layout.shard_key, layout.index_key, layout.rows_key):
-        storage.write(key(layout.shard_id(77, 0), OWN), b"of an earlier round")
-    storage.write(layout.rejects_key(77, OWN), b"of an earlier round")
+        others.add(key(layout.shard_id(77, 0), OWN))
+    others.add(layout.rejects_key(77, OWN))
+    others.add(layout.kept_key(layout.kept_unit(0, 0), OTHER))
+    for key in others:
+        storage.write(key, b"of others")
     storage.write(layout.RUN_FILE, b"{}")
-    delete_unnamed(storage, MANIFEST)
-    assert keys_of(storage) == {*named, layout.RUN_FILE}
+    unnamed = check_written(storage, MANIFEST)
+    assert len(unnamed) == len(others)
+    assert set(unnamed) == others
+    assert keys_of(storage) == {*named, *others, layout.RUN_FILE}
+
+
+@given(st.integers(0, 5), st.permutations(range(6)), st.data())
+def test_files_are_told_apart_in_any_order_of_the_listing(
+    shards: int, numbers: list[int], data: st.DataObject
+) -> None:
+    """S3 Express lists in no order. Each file is named, missing or another one."""
+    own = tuple(
+        Shard(layout.shard_id(n, 0), 5, 7, "x", prepare_id=OWN) for n in sorted(numbers[:shards])
+    )
+    manifest = RunManifest("r", 5 * shards, "a INT", own, (), OWN)
+    named = [
+        key(shard.shard_id, OWN)
+        for shard in own
+        for key in (layout.shard_key, layout.rows_key, layout.index_key)
+    ]
+    others = [
+        key(layout.shard_id(n, 0), prepare_id)
+        for n in numbers
+        for key in (layout.shard_key, layout.rows_key, layout.index_key)
+        for prepare_id in (OWN, OTHER)
+        if (prepare_id == OTHER or n in numbers[shards:]) and data.draw(st.booleans())
+    ]
+    listed = data.draw(st.permutations([(key, 7) for key in (*named, *others)]))
+    assert sorted(check_written(Listed(listed), manifest)) == sorted(others)
 
 
 @pytest.mark.parametrize("but_rejects", [False, True])
@@ -112,11 +146,9 @@ def test_each_file_of_a_folder_is_checked_and_so_is_what_else_is_in_it(tmp_path:
     for key, size in shard.sizes.items():
         storage.write(key, b"x" * size)
     storage.write(layout.rows_key(shard.shard_id, OWN), b"rows")
-    check_written(storage, manifest)
+    assert check_written(storage, manifest) == []
     check_shard_files(storage, OWN, [shard])
-    delete_unnamed(storage, manifest)
-    check_shard_files(storage, OWN, [shard])
-    first, second, third = shard.sizes
+    first, second, _ = shard.sizes
     fourth = layout.file_key(shard.key, 3)
     storage.write(first, b"cut short")
     storage.delete([second])
@@ -125,8 +157,6 @@ def test_each_file_of_a_folder_is_checked_and_so_is_what_else_is_in_it(tmp_path:
     for check in (check_written, lambda storage, _: check_shard_files(storage, OWN, [shard])):
         with pytest.raises(RunFolderError, match=re.escape(wrong)):
             check(storage, manifest)
-    delete_unnamed(storage, manifest)
-    assert keys_of(storage) == {first, third, layout.rows_key(shard.shard_id, OWN)}
 
 
 def test_kept_answers_are_checked_by_their_size(tmp_path: Path) -> None:

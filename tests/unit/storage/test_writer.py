@@ -19,7 +19,7 @@ from bedrock_spark.spark.parquet import GROUP_BYTES, ParquetFile, results_file
 from bedrock_spark.spark.prepare.shard_files import ShardFiles
 from bedrock_spark.storage import LocalStorage, ObjectWriter, S3Storage, Storage, commit_all
 from bedrock_spark.storage.local import LocalWriter
-from bedrock_spark.storage.s3_writer import PART_BYTES, PARTS_BEHIND, S3Writer
+from bedrock_spark.storage.s3_writer import BEGIN_BYTES, PART_BYTES, PARTS_BEHIND, S3Writer
 from tests.unit.moto_s3 import s3_in_process
 
 AWS = AwsSettings("us-east-1")
@@ -73,13 +73,72 @@ def test_the_object_has_all_bytes_in_their_order(
     assert left_behind(storage, s3) == []
 
 
-@pytest.mark.parametrize("size", [0, 5, 2 * PART_BYTES])
+@pytest.mark.parametrize("size", [0, 5, BEGIN_BYTES, 2 * PART_BYTES])
 def test_what_is_aborted_was_never_there(storage: Storage, s3: Any, size: int) -> None:
     """No object, no upload that is billed, no file."""
     writer = storage.writer("a/b")
     writer.write(b"x" * size)
     for _ in range(2):
         writer.abort()
+    assert storage.list("") == []
+    assert left_behind(storage, s3) == []
+
+
+CREATE, PART, ABORT = "CreateMultipartUpload", "UploadPart", "AbortMultipartUpload"
+COMPLETE, PUT = "CompleteMultipartUpload", "PutObject"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "calls"),
+    [
+        ([BEGIN_BYTES - 1], {PUT}),
+        ([BEGIN_BYTES], {CREATE, ABORT, PUT}),
+        ([BEGIN_BYTES, PART_BYTES - BEGIN_BYTES - 1], {CREATE, ABORT, PUT}),
+        ([BEGIN_BYTES, PART_BYTES - BEGIN_BYTES], {CREATE, PART, COMPLETE}),
+        ([PART_BYTES, 1], {CREATE, PART, COMPLETE}),
+    ],
+)
+def test_an_upload_is_begun_before_its_first_part_is_full(
+    s3: Any, sizes: list[int], calls: set[str]
+) -> None:
+    """An object that ends before that is put. Then nothing is left of the upload."""
+    storage = S3Storage(f"s3://{BUCKET}/early-{sum(sizes)}-{len(sizes)}", AWS)
+    events: Any = storage._client.meta.events  # type: ignore[attr-defined]
+    made: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        made.append(model.name)
+
+    events.register("before-call.s3", note)
+    try:
+        writer = storage.writer("x")
+        for size in sizes:
+            writer.write(b"x" * size)
+        writer.commit()
+    finally:
+        events.unregister("before-call.s3", note)
+    assert set(made) == calls
+    assert storage.read("x") == b"x" * sum(sizes)
+    assert left_behind(storage, s3) == []
+
+
+def test_a_small_object_that_cannot_be_put_leaves_no_upload(s3: Any) -> None:
+    """Its upload was begun, and is aborted once."""
+    storage = S3Storage(f"s3://{BUCKET}/no-put", AWS)
+    client: Any = storage._client
+
+    def fail(**_: Any) -> None:
+        raise OSError("no connection")
+
+    client.meta.events.register("before-call.s3.PutObject", fail)
+    writer = storage.writer("x")
+    writer.write(b"x" * BEGIN_BYTES)
+    try:
+        with pytest.raises(StorageError, match="no-put/x: no connection"):
+            writer.commit()
+        writer.abort()
+    finally:
+        client.meta.events.unregister("before-call.s3.PutObject", fail)
     assert storage.list("") == []
     assert left_behind(storage, s3) == []
 
@@ -134,8 +193,9 @@ def test_an_abort_that_fails_is_logged(s3: Any, caplog: pytest.LogCaptureFixture
     )
 
 
-def test_parts_are_uploaded_behind_the_writer_and_not_too_many(s3: Any) -> None:
-    """The writer goes on while parts are on their way, at most `PARTS_BEHIND` of them."""
+@pytest.mark.parametrize("behind", [1, PARTS_BEHIND, 4])
+def test_parts_are_uploaded_behind_the_writer_and_not_too_many(s3: Any, behind: int) -> None:
+    """The writer goes on while parts are on their way, at most `behind` of them."""
     storage = S3Storage(f"s3://{BUCKET}/behind", AWS)
     events: Any = storage._client.meta.events  # type: ignore[attr-defined]
     may_go, lock = threading.Event(), threading.Lock()
@@ -152,19 +212,19 @@ def test_parts_are_uploaded_behind_the_writer_and_not_too_many(s3: Any) -> None:
 
     events.register("before-call.s3.UploadPart", begin)
     events.register("after-call.s3.UploadPart", end)
-    writer = storage.writer("x")
+    writer = storage.writer("x", behind)
     try:
-        for _ in range(PARTS_BEHIND):
+        for _ in range(behind):
             writer.write(b"x" * PART_BYTES)  # none of these has ended
         may_go.set()
-        for _ in range(2 * PARTS_BEHIND):
+        for _ in range(2 * behind):
             writer.write(b"x" * PART_BYTES)
         writer.commit()
     finally:
         events.unregister("before-call.s3.UploadPart", begin)
         events.unregister("after-call.s3.UploadPart", end)
-    assert max(running) == PARTS_BEHIND
-    assert storage.list("")[0].size == 3 * PARTS_BEHIND * PART_BYTES
+    assert max(running) == behind
+    assert storage.list("")[0].size == 3 * behind * PART_BYTES
 
 
 def test_many_objects_are_committed_at_once(storage: Storage) -> None:
@@ -241,7 +301,7 @@ class FullDisk(LocalStorage):
         super().__init__(uri)
         self.has_room_for = has_room_for
 
-    def writer(self, key: str) -> LocalWriter:
+    def writer(self, key: str, behind: int = 2) -> LocalWriter:
         writer = super().writer(key)
         if not key.startswith(self.has_room_for):
             writer._file.close()

@@ -49,7 +49,7 @@ class DyingStorage(LocalStorage):
         self.spend()
         super().delete(keys)
 
-    def writer(self, key: str) -> LocalWriter:
+    def writer(self, key: str, behind: int = 2) -> LocalWriter:
         writer, commit = super().writer(key), LocalWriter.commit
 
         def commit_once() -> str:
