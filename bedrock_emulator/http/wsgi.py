@@ -213,11 +213,7 @@ class _Body(io.RawIOBase):
 
     async def open(self) -> io.BufferedIOBase:
         """Return the file, in memory if it is short. Raises ConnectionResetError."""
-        pieces, size = [], 0
-        while self._more and size < _SHORT:
-            pieces.append(await self._next())
-            size += len(pieces[-1])
-        begun = b"".join(pieces)
+        begun = await self._gather(_SHORT)
         if not self._more:
             return io.BytesIO(begun)  # shares these bytes
         self._arrived = memoryview(begun)
@@ -232,6 +228,14 @@ class _Body(io.RawIOBase):
         """Read what the application has not read: a client may not read before it has sent all."""
         while self._more:
             await self._next()
+
+    async def _gather(self, least: int = _AT_ONCE) -> bytes:
+        """Receive so many bytes, or fewer if the body ends before."""
+        pieces, size = [], 0
+        while self._more and size < least:
+            pieces.append(await self._next())
+            size += len(pieces[-1])
+        return b"".join(pieces)
 
     async def _next(self) -> bytes:
         message = await self._receive()
@@ -251,7 +255,7 @@ class _Body(io.RawIOBase):
         Raises ConnectionResetError if the client goes before the end.
         """
         while not self._arrived and self._more:
-            self._arrived = memoryview(self._call_soon(self._next))
+            self._arrived = memoryview(self._call_soon(self._gather))
         count = min(len(buffer), len(self._arrived))
         buffer[:count] = self._arrived[:count]
         self._arrived = self._arrived[count:]
