@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import py4j
@@ -15,6 +14,7 @@ import pytest
 
 from bedrock_spark.environment import build_environment
 from bedrock_spark.environment.trim import AWS_SERVICES
+from tests.archives import unpack
 
 PYTHON = "{}.{}".format(*sys.version_info)
 BASE = str(getattr(sys, "_base_executable", sys.executable))
@@ -38,8 +38,7 @@ def unpacked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """Return the folder of an archive; the parameter says whether it has pandas."""
     folder = tmp_path_factory.mktemp("environment")
     built = build_environment(folder, PYTHON, os.uname().machine, with_pandas=request.param)
-    with tarfile.open(built.path) as tar:
-        tar.extractall(folder / "environment", filter="data")
+    unpack(built.path, folder / "environment")
     built.path.unlink()
     return folder / "environment"
 

@@ -22,6 +22,8 @@ from bedrock_spark.storage.range_file import RangeFile
 _BLOCK_BYTES = 1 << 20
 # A record of more bytes is not waited for: a quotation mark that nothing closes begins one, too.
 _MOST_RECORD_BYTES = 8 << 20
+# A group that is repeated takes memory for each time.
+_MANY, _RECORDS_AT_ONCE = rb"{0,100000}", rb"{0,1000}"
 _BOM = b"\xef\xbb\xbf"
 _ODD = "the CSV has quotation marks, backslashes or line breaks that only Spark reads as a run does"
 
@@ -62,7 +64,7 @@ def _has_crlf(file: RangeFile) -> bool:
 def _records(
     separator: str, *, is_doubled: bool, takes_breaks: bool, has_crlf: bool
 ) -> re.Pattern[bytes]:
-    """Return what matches as many whole records as Spark and Arrow read alike.
+    """Return what matches whole records that Spark and Arrow read alike, some at once.
 
     is_doubled: a doubled quotation mark in a value is one; takes_breaks: a value in quotation marks
         may hold line breaks, and then the first line of the file tells Spark how lines end
@@ -72,13 +74,18 @@ def _records(
     # A comment begins with a null in Spark.
     not_in_any = rb"\x00" if is_doubled else rb"\x00\\\\"
     not_in_quoted = not_in_any + (rb"\r" if takes_breaks else rb"\r\n")
-    quoted = rb'"(?:[^"' + not_in_quoted + rb"]" + (rb'|""' if is_doubled else rb"") + rb')*+"'
+    text = rb'[^"' + not_in_quoted + rb"]*+"
+    quoted = rb'"' + text + (rb'(?:""' + text + rb")" + _MANY if is_doubled else rb"") + rb'"'
     bare = rb'[^"\r\n' + not_in_any + mark + rb"]*+"
     value = rb"(?:" + quoted + rb"|" + bare + rb")"
     end = rb"(?:\r\n?|\n)"
     if takes_breaks:
         end = rb"\r\n" if has_crlf else rb"\n"
-    return re.compile(rb"(?:" + value + rb"(?:" + mark + value + rb")*+" + end + rb")*+")
+    # Only sets of characters are repeated without a way back: of groups, Python 3.11.0 to 3.11.4
+    # may do that wrong (https://github.com/python/cpython/issues/106052). What comes next tells how
+    # a record goes on, so there is nothing to go back to.
+    record = value + rb"(?:" + mark + value + rb")" + _MANY + end
+    return re.compile(rb"(?:" + record + rb")" + _RECORDS_AT_ONCE)
 
 
 def _parts(file: RangeFile, records: re.Pattern[bytes], end_of_line: bytes) -> Iterator[bytes]:
@@ -89,8 +96,7 @@ def _parts(file: RangeFile, records: re.Pattern[bytes], end_of_line: bytes) -> I
         held += read
         if not read and held and not held.endswith((b"\n", b"\r")):
             held += end_of_line
-        found = records.match(held)
-        end = found.end() if found is not None else 0
+        end = _end_of(records, held)
         if end:
             yield held[:end]
         held = held[end:]
@@ -98,6 +104,14 @@ def _parts(file: RangeFile, records: re.Pattern[bytes], end_of_line: bytes) -> I
             return
         if not read or len(held) > _MOST_RECORD_BYTES:
             raise NeedsSparkError(_ODD)
+
+
+def _end_of(records: re.Pattern[bytes], data: bytes) -> int:
+    """Return where the whole records at the beginning of some bytes end."""
+    end = 0
+    while (found := records.match(data, end)) is not None and found.end() > end:
+        end = found.end()
+    return end
 
 
 def _parsed(part: bytes, separator: str, names: list[str] | None) -> pa.Table:

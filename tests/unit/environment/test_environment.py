@@ -19,6 +19,7 @@ from bedrock_spark.cli import main
 from bedrock_spark.environment import archive, build_environment, build_py_files, packages
 from bedrock_spark.environment.trim import AWS_SERVICES, trim
 from bedrock_spark.errors import EnvironmentBuildError, ExitCode
+from tests.archives import unpack
 
 PYTHON = "{}.{}".format(*sys.version_info)
 BASE = str(getattr(sys, "_base_executable", sys.executable))
@@ -35,12 +36,6 @@ def no_pip(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], str, str]]:
 
     monkeypatch.setattr(archive, "install", install)
     return calls
-
-
-def unpack(path: Path, folder: Path) -> Path:
-    with tarfile.open(path) as tar:
-        tar.extractall(folder, filter="data")
-    return folder
 
 
 def test_the_launcher_finds_a_python_and_the_packages(
