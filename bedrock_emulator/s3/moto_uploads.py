@@ -61,6 +61,10 @@ def join_parts_once() -> None:
         checksum = models.MultipartChecksumBuilder(*kind)
         for part in parts:
             checksum.addPart(part.value)
+        # Of two completions at once, one has the parts. S3 knows no such upload then, either.
+        own = object()
+        if upload.__dict__.setdefault("joined_by", own) is not own:
+            raise models.NoSuchUpload(upload_id=upload.id)
         digests = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
         # S3 names an object of parts so; it protects nothing.
         etag = hashlib.md5(digests, usedforsecurity=False).hexdigest()

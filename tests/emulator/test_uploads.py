@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import FakeMultipart
+
+from bedrock_emulator.s3.objects import MotoObjects
+from bedrock_emulator.settings import ACCOUNT_ID
 
 from .kit import Kit
 
@@ -114,6 +120,20 @@ def test_a_copy_has_the_content_after_its_original_is_deleted(kit: Kit) -> None:
     kit.s3.delete_object(**source)
     read = kit.s3.get_object(Bucket=kit.bucket, Key="copy")["Body"].read()
     assert read == PARTS[0] + b"end"
+
+
+def test_of_two_completions_at_once_one_has_the_parts() -> None:
+    """The other one finds no upload: an SDK that repeats a request must not get an empty object."""
+    MotoObjects()
+    upload: Any = FakeMultipart("x", {}, ACCOUNT_ID, "us-east-1")
+    named = [(1, upload.set_part(1, b"content").etag)]
+    value, _, _ = upload.complete(named)
+    with pytest.raises(NoSuchUpload):
+        upload.complete(named)
+    with tempfile.SpooledTemporaryFile() as buffer:
+        value.move_to(buffer)
+        buffer.seek(0)
+        assert (len(value), buffer.read()) == (7, b"content")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
