@@ -33,8 +33,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 _GONE = "the client has closed the connection"
 _AT_ONCE = 1024 * 1024  # how many bytes of a body are handed to another thread as a whole
-# A body so long is read before its thread starts: handing over its pieces takes longer than to
-# receive them. Most parts of an upload are no longer.
+# A body of up to this many bytes is read before its thread starts: handing over its pieces takes
+# longer than to receive them. Most parts of an upload are no longer.
 _SHORT = 8 * 1024 * 1024
 
 
@@ -230,7 +230,7 @@ class _Body(io.RawIOBase):
             await self._next()
 
     async def _gather(self, least: int = _AT_ONCE) -> bytes:
-        """Receive so many bytes, or fewer if the body ends before."""
+        """Receive at least this many bytes, or what is left of the body."""
         pieces, size = [], 0
         while self._more and size < least:
             pieces.append(await self._next())

@@ -28,6 +28,11 @@ class FileValue:
     def __len__(self) -> int:
         return self.path.stat().st_size
 
+    def write_to(self, buffer: Any) -> None:
+        """Write the content to the spooled file of an object."""
+        with self.path.open("rb") as file:
+            shutil.copyfileobj(file, buffer)
+
 
 class RangedValue:
     """The content of an object, of which moto takes a slice for a request of a range."""
@@ -112,11 +117,7 @@ def _spool_large_values() -> None:
             return
         key._value_buffer.seek(0)
         key._value_buffer.truncate()
-        if isinstance(content, PartsValue):
-            content.move_to(key._value_buffer)
-        else:
-            with content.path.open("rb") as file:
-                shutil.copyfileobj(file, key._value_buffer)
+        content.write_to(key._value_buffer)
         key.contentsize = len(content)
 
     set_value.spools_large_values = True  # type: ignore[attr-defined]

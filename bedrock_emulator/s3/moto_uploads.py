@@ -25,8 +25,8 @@ class PartsValue:
     def __len__(self) -> int:
         return sum(int(part.contentsize) for part in self._parts)
 
-    def move_to(self, buffer: Any) -> None:
-        """Write the content to the spooled file of the object. The parts have none after that."""
+    def write_to(self, buffer: Any) -> None:
+        """Write the content to the spooled file of an object. The parts have none after that."""
         for part in self._parts:
             with part.lock, part._value_buffer as own:
                 own.seek(0)
@@ -47,12 +47,13 @@ def join_parts_once() -> None:
         return
 
     def complete(upload: Any, named: Iterable[tuple[int, str]]) -> tuple[PartsValue, str, Any]:
-        parts = []
+        parts, digests = [], b""
         for number, etag in named:
             part = upload.parts.get(number)
-            if part is None or part.etag.strip('"') != etag.replace('"', ""):
+            if part is None or part.etag.strip('"') != etag.strip('"'):
                 raise models.InvalidPart
             parts.append(part)
+            digests += bytes.fromhex(part.etag.strip('"'))
         if not parts:
             raise models.MalformedXML
         if any(part.contentsize < models.S3_UPLOAD_PART_MIN_SIZE for part in parts[:-1]):
@@ -65,7 +66,6 @@ def join_parts_once() -> None:
         own = object()
         if upload.__dict__.setdefault("joined_by", own) is not own:
             raise models.NoSuchUpload(upload_id=upload.id)
-        digests = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
         # S3 names an object of parts so; it protects nothing.
         etag = hashlib.md5(digests, usedforsecurity=False).hexdigest()
         return PartsValue(parts), f"{etag}-{len(parts)}", checksum.build()

@@ -14,6 +14,11 @@ import msgspec
 
 from bedrock_spark.errors import ObjectChangedError, StorageError
 
+# How many parts of an object are uploaded while its writer goes on. Memory holds these parts and
+# one more. Two, because bytes often come in batches of about 10 MB: with one, the second part of a
+# batch would wait for the first, and the latency of the store with it.
+PARTS_BEHIND = 2
+
 
 class StoredObject(msgspec.Struct, frozen=True, gc=False):
     """An object as a listing shows it. `version` changes if the content changes."""
@@ -90,7 +95,7 @@ class Storage(Protocol):
         """
         ...
 
-    def writer(self, key: str, behind: int = 2) -> ObjectWriter:
+    def writer(self, key: str, behind: int = PARTS_BEHIND) -> ObjectWriter:
         """Begin an object whose bytes are written piece by piece; see `ObjectWriter`.
 
         behind: how many parts of 5 MB S3 gets while the caller makes more bytes. Memory holds these

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
-from bedrock_spark.storage.base import StoredObject, changed_while_read, wrong_size
+from bedrock_spark.storage.base import PARTS_BEHIND, StoredObject, changed_while_read, wrong_size
 
 _TEMPORARY = ".writing-"
 _LOCK = ".lock-"
@@ -89,7 +89,7 @@ class LocalStorage:
             self.write(key, data)
         return _digest(data)
 
-    def writer(self, key: str, behind: int = 2) -> LocalWriter:
+    def writer(self, key: str, behind: int = PARTS_BEHIND) -> LocalWriter:
         """Begin an object: a temporary file beside it, which `commit` renames."""
         return LocalWriter(self._path(key))
 

@@ -41,9 +41,9 @@ from bedrock_spark.errors import (
     StorageError,
     StorageUnavailableError,
 )
-from bedrock_spark.storage.base import StoredObject, changed_while_read
+from bedrock_spark.storage.base import PARTS_BEHIND, StoredObject, changed_while_read
 from bedrock_spark.storage.s3_download import Download
-from bedrock_spark.storage.s3_writer import PARTS_BEHIND, S3Writer
+from bedrock_spark.storage.s3_writer import S3Writer
 
 # Error codes. A reply without a body has its HTTP status as code.
 _ABSENT = {"NoSuchKey", "404"}

@@ -16,19 +16,16 @@ from typing import Any
 
 from bedrock_spark.aws.protocols import S3Client
 from bedrock_spark.errors import StorageError
+from bedrock_spark.storage.base import PARTS_BEHIND
 
 log = logging.getLogger(__name__)
 
 # The bytes of a part. S3 takes 5 MiB to 5 GiB, and the last one may be smaller; 10,000 of them are
 # 50 GB. The least, because prepare writes two objects at once, and a worker holds their parts.
 PART_BYTES = 5 * 1024 * 1024
-# An object of so many bytes mostly becomes a larger one. Then the upload is begun: the first part
+# An object that reaches this size mostly becomes larger. So the upload is begun: the first part
 # does not wait for it. If the object ends before it has a part, it is put, and the upload aborted.
 BEGIN_BYTES = 2_000_000
-# How many parts are uploaded while the writer goes on. Memory holds these parts and one more. Two,
-# because bytes often come in batches of about 10 MB: with one, the second part of a batch would
-# wait for the first, and the latency of the store with it.
-PARTS_BEHIND = 2
 
 
 class S3Writer:

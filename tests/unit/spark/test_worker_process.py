@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import platform
 import subprocess
 import sys
@@ -63,7 +64,40 @@ for _ in range(20):
     slice_of_rows()
 print((faults() - before) // 20)
 """
+_ARENAS = """
+import ctypes
+import threading
+from bedrock_spark.spark import worker_process
+
+worker_process.TaskContext.get = {context}
+worker_process.set_up_worker()
+all_hold = threading.Barrier(12)
+
+def hold():
+    held = bytearray(100_000)
+    all_hold.wait()
+
+threads = [threading.Thread(target=hold) for _ in range(12)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+ctypes.CDLL(None).malloc_stats()
+"""
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have no arenas")
+def test_the_threads_of_a_worker_share_two_arenas() -> None:
+    """Each arena would keep freed memory. Without us, there are more."""
+    arenas = {}
+    # The user's MALLOC_ARENA_MAX would hide the difference.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    for context in ("object", "lambda: None"):
+        command = [sys.executable, "-c", _ARENAS.format(context=context)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+        arenas[context] = sum(line.startswith("Arena ") for line in done.stderr.splitlines())
+    assert arenas["object"] <= 2 < arenas["lambda: None"]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other rules")

@@ -18,8 +18,9 @@ from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.parquet import GROUP_BYTES, ParquetFile, results_file
 from bedrock_spark.spark.prepare.shard_files import ShardFiles
 from bedrock_spark.storage import LocalStorage, ObjectWriter, S3Storage, Storage, commit_all
+from bedrock_spark.storage.base import PARTS_BEHIND
 from bedrock_spark.storage.local import LocalWriter
-from bedrock_spark.storage.s3_writer import BEGIN_BYTES, PART_BYTES, PARTS_BEHIND, S3Writer
+from bedrock_spark.storage.s3_writer import BEGIN_BYTES, PART_BYTES, S3Writer
 from tests.unit.moto_s3 import s3_in_process
 
 AWS = AwsSettings("us-east-1")
